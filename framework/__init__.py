@@ -1,0 +1,1 @@
+"""Diffusion methods for natural-language video localization behind four interfaces."""

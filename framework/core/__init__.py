@@ -1,0 +1,1 @@
+"""The contracts: data structures, the four interfaces, spaces and noise."""

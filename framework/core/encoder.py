@@ -1,0 +1,56 @@
+"""Encoder: features of both sides to the condition of each row."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+
+import attrs
+from torch import Tensor, nn
+
+from framework.core.structures import Condition, Index, Rows
+
+
+@attrs.frozen
+class Inputs:
+    """What the data feed an encoder.
+
+    video: features a clip (D). text: features a word, or None where words come as ids. vocabulary: number of ids
+    (0 is padding, 1 is unknown), or None where words come as vectors.
+    """
+
+    video: int
+    text: int | None = None
+    vocabulary: int | None = None
+
+
+class Encoder(nn.Module):
+    """Built as ``Encoder(options, inputs)``.
+
+    widths: name of each feature in ``Condition.feats`` -> its last dimension (1 for a plain number a row).
+    """
+
+    widths: Mapping[str, int]
+
+    @property
+    def provides(self) -> frozenset[str]:
+        """Names of the features that ``join`` gives."""
+        return frozenset(self.widths)
+
+    @abstractmethod
+    def encode(self, side: str, x: Tensor, mask: Tensor) -> dict[str, Tensor]:
+        """Encode one side alone, so that a corpus can be encoded once.
+
+        x: (V, T, D) or (Q, L, D) or ids (Q, L). mask: its first two dimensions. Every value has the item first.
+        """
+
+    @abstractmethod
+    def join(self, encoded: Mapping[str, Mapping[str, Tensor]], index: Index) -> Condition:
+        """Join the two sides for each row. Never sees moments."""
+
+    def loss(self, cond: Condition, rows: Rows) -> dict[str, Tensor]:
+        """Terms of the encoder's own, (R,) each: saliency, contrastive. None by default."""
+        return {}
+
+    def at(self, progress: float) -> None:
+        """Called before each epoch with the share of training done, 0 to 1."""

@@ -1,0 +1,54 @@
+"""Target: what is diffused, how it is scored against the truth and how moments are read from it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
+from torch import Tensor
+
+from framework.core.noise import Noise
+from framework.core.space import Space
+from framework.core.structures import Candidates, Condition, Prediction, Rows, Slots
+
+
+class Target(ABC):
+    """Built as ``Target(options)``.
+
+    kind: what its slots are ("cells", "free", "points", "candidates", "frames"); a denoiser names the kinds it accepts.
+    requires: condition features that ``slots`` and ``decode`` read. ceiling: the IoU that ``decode(ideal)`` reaches for
+    every moment at least one unit of the geometry long; 1 unless the geometry is coarser than time.
+    """
+
+    kind: ClassVar[str]
+    requires: frozenset[str] = frozenset()
+    ceiling: float = 1.0
+    space: Space
+
+    @abstractmethod
+    def slots(self, cond: Condition, rows: Rows | None) -> Slots:
+        """The slots of each row; ``rows`` is None at inference, where the ground truth is out of reach."""
+
+    @abstractmethod
+    def encode(self, rows: Rows, slots: Slots, noise: Noise) -> Tensor:
+        """The clean value x0, (R, M, C) in natural units, zero where a slot is padding."""
+
+    @abstractmethod
+    def loss(self, pred: Prediction, x0: Tensor, slots: Slots, rows: Rows) -> dict[str, Tensor]:
+        """Terms by name, a value a row (R,); the trainer weighs rows by the process's weight and averages."""
+
+    @abstractmethod
+    def decode(self, preds: Sequence[Prediction], cond: Condition, slots: Slots) -> Candidates:
+        """All candidates, best first, in fractions of the extent. ``preds`` has one entry a sampling step."""
+
+    def refine(self, x: Tensor, pred: Prediction, slots: Slots, noise: Noise) -> Tensor:
+        """Change the state between two sampling steps (proposal renewal). x: (R, M, C) signal units."""
+        return x
+
+    def ideal(self, rows: Rows, slots: Slots, noise: Noise) -> Prediction:
+        """The prediction of a perfect denoiser: the ceiling, used by the laws and by reports."""
+        return Prediction(self.encode(rows, slots, noise))
+
+    def at(self, progress: float) -> None:
+        """Called before each epoch with the share of training done, 0 to 1."""

@@ -1,0 +1,1 @@
+"""Annotations, features, text, batches and row policies."""

@@ -1,0 +1,1 @@
+"""Schedules, timestep pairs and single steps: mathematics on tensors."""

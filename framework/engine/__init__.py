@@ -1,0 +1,1 @@
+"""Assembly, training, prediction, evaluation and checkpoints."""

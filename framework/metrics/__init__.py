@@ -1,0 +1,1 @@
+"""Scoring rules of the field: pure functions, each named."""

@@ -1,0 +1,1 @@
+"""Pure functions on moments: IoU, gIoU, NMS, conversions."""

@@ -1,0 +1,1 @@
+"""Post-processors: selection among decoded candidates."""

@@ -1,0 +1,1 @@
+"""Run records to tables, plots and a self-contained page."""

@@ -1,0 +1,1 @@
+"""The two processes as parts: Gaussian and one-step."""

@@ -1,0 +1,1 @@
+"""Strategies, the laws and a tiny dataset, for our parts and for others'."""

@@ -1,0 +1,1 @@
+"""Methods and datasets, each a plugin of the framework."""

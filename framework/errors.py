@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 
 class UserError(Exception):
-    """The input is wrong and the user can mend it; the command line prints the message alone and exits with status 2."""
+    """The input is wrong and the user can mend it; the command line prints the message and exits with status 2."""
 
 
 class RecipeError(UserError):

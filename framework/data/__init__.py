@@ -1,1 +1,60 @@
 """Annotations, features, text, batches and row policies."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from framework.core.part import Part
+from framework.data.batch import collate, query_key
+from framework.data.cache import VideoCache
+from framework.data.clip_length import ClipLengths, clip_length_report
+from framework.data.dataset import Dataset, FeatureSource, Query
+from framework.data.features import open_features
+from framework.data.glove import GLOVE, GloveOptions, GloveText
+from framework.data.holdout import hold_out
+from framework.data.loader import Loader
+from framework.data.options import DataOptions
+from framework.data.rows import (
+    AllPairsOptions,
+    AllPairsRows,
+    OwnOptions,
+    OwnPlusOptions,
+    OwnPlusRows,
+    OwnRows,
+    rows_of,
+)
+from framework.data.sampling import Excerpt, crop_start, excerpt, middle_rows
+from framework.data.text import LearnedOptions, LearnedText, TextSource, split_words
+from framework.data.tokens import TokensOptions, TokensText
+
+PARTS: Final = (
+    Part("text", "learned", LearnedText, LearnedOptions),
+    Part("text", "glove", GloveText, GloveOptions, (GLOVE,)),
+    Part("text", "tokens", TokensText, TokensOptions),
+    Part("rows", "own", OwnRows, OwnOptions),
+    Part("rows", "own_plus", OwnPlusRows, OwnPlusOptions),
+    Part("rows", "all_pairs", AllPairsRows, AllPairsOptions),
+)
+
+__all__ = [
+    "PARTS",
+    "ClipLengths",
+    "DataOptions",
+    "Dataset",
+    "Excerpt",
+    "FeatureSource",
+    "Loader",
+    "Query",
+    "TextSource",
+    "VideoCache",
+    "clip_length_report",
+    "collate",
+    "crop_start",
+    "excerpt",
+    "hold_out",
+    "middle_rows",
+    "open_features",
+    "query_key",
+    "rows_of",
+    "split_words",
+]

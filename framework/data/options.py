@@ -1,0 +1,32 @@
+"""The keys of a recipe's [data] table that every dataset shares."""
+
+from __future__ import annotations
+
+import attrs
+
+from framework.core.options import above, at_least, one_of, option
+
+
+def _share(value: float) -> str | None:
+    return None if 0 <= value < 1 else "must be at least 0 and less than 1"
+
+
+@attrs.frozen
+class DataOptions:
+    """Where the features lie and how a video becomes a fixed number of rows."""
+
+    root: str = option(".", doc="folder that the dataset's files and `video` are looked for in")
+    video: str | None = option(None, doc="video features: an HDF5 file, or a folder of .npy or of .npz files")
+    mode: str = option(
+        "window",
+        doc="window: a crop in training and the whole video in evaluation; sample: `window` rows spread over the video",
+        rule=one_of("window", "sample"),
+    )
+    clip_s: float = option(
+        0.64, doc="seconds between two feature rows; the mode `sample` does not need it", rule=above(0)
+    )
+    window: int = option(64, doc="rows a training video has; a shorter one is padded to it", rule=at_least(1))
+    normalize: bool = option(True, doc="scale each row of the features to length 1")
+    holdout: float = option(0.0, doc="share of the training videos held out for validation", rule=_share)
+    cache_mb: int = option(2048, doc="memory for features that were read once, megabytes", rule=at_least(0))
+    prefetch: int = option(2, doc="batches made ahead in a background thread; 0 makes none", rule=at_least(0))

@@ -1,0 +1,142 @@
+"""Text sources: sentences to word ids or word vectors."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import string
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from framework.core.options import at_least, one_of, option
+from framework.errors import DataError
+
+PADDING, UNKNOWN = 0, 1
+
+PUNCTUATION = string.punctuation + "\u2018\u2019\u201c\u201d\u2013\u2014\u2026"
+"""ASCII punctuation and the quotes, dashes and ellipsis that word processors write."""
+
+
+class TextSource(ABC):
+    """Built as ``TextSource(options, root)``; ``root`` is the folder that relative paths start from.
+
+    A run calls ``prepare`` once, a loaded checkpoint ``restore`` instead. width: features a word (D), None where words
+    are ids. vocabulary: number of ids, with padding (0) and unknown (1), None where words are vectors. One of them is
+    known once the source is prepared or restored.
+    """
+
+    width: int | None = None
+    vocabulary: int | None = None
+
+    def __init__(self, options: Any, root: Path) -> None:
+        self.options, self.root = options, root
+
+    @abstractmethod
+    def prepare(self, train_sentences: Iterable[str], all_sentences: Iterable[str]) -> None:
+        """Learn from the training split what it decides, and get ready to encode sentences of any split."""
+
+    @abstractmethod
+    def expect(self, queries: Sequence[tuple[int | str, str]]) -> None:
+        """Check ids and sentences that will be encoded, and fetch at once what they need.
+
+        Raises DataError where one cannot be encoded. ``encode`` works without it, one look-up at a time.
+        """
+
+    @abstractmethod
+    def encode(self, query_id: int | str, sentence: str) -> NDArray[Any]:
+        """Word ids (L,) int64 or word vectors (L, D) float32. Raises DataError on a sentence without words."""
+
+    @abstractmethod
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint needs to encode new sentences alike; JSON."""
+
+    @abstractmethod
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Become the source that gave ``state``."""
+
+    def fingerprint(self) -> str:
+        """Hex SHA-256 over options and state."""
+        spec = [type(self).__name__, attrs.asdict(self.options), self.state()]
+        return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()
+
+
+def split_words(place: str, sentence: str, punctuation: str = "strip") -> list[str]:
+    """Lower-case words between white space, as 2D-TAN splits Charades-STA.
+
+    place: where the sentence is from, for the message. punctuation: "keep" is that rule, under which ``door,`` is a
+    word of its own that no vocabulary knows. "strip" takes punctuation off both ends of each word and is our default;
+    inner hyphens and apostrophes stay. (For TACoS and ActivityNet Captions 2D-TAN makes each mark a word, with a
+    tokeniser that has to be downloaded.)
+    Raises DataError where no word is left.
+    """
+    words = sentence.lower().split()
+    if punctuation == "strip":
+        words = [word for word in (word.strip(PUNCTUATION) for word in words) if word]
+    if not words:
+        raise DataError(f'{place}: the sentence "{sentence}" has no words; give it some or remove it')
+    return words
+
+
+def punctuation_option() -> Any:
+    """The option that all sources of words share."""
+    return option(
+        "strip",
+        doc="punctuation at the ends of words: strip it, or keep it as 2D-TAN does",
+        rule=one_of("strip", "keep"),
+    )
+
+
+@attrs.frozen
+class LearnedOptions:
+    """Options of the learned vocabulary."""
+
+    punctuation: str = punctuation_option()
+    min_count: int = option(
+        1,
+        doc="a word seen less often in training is unknown; 2 or more trains the unknown word's vector",
+        rule=at_least(1),
+    )
+
+
+class LearnedText(TextSource):
+    """Ids of the training split's words, for an encoder that learns a vector for each."""
+
+    options: LearnedOptions
+    vocabulary: int
+
+    def __init__(self, options: LearnedOptions, root: Path) -> None:
+        super().__init__(options, root)
+        self._index({})
+
+    def prepare(self, train_sentences: Iterable[str], all_sentences: Iterable[str]) -> None:
+        """Only the training split counts: a word of the test split alone has no trained vector."""
+        counts = Counter(word for text in train_sentences for word in self._words("training split", text))
+        self._index(sorted(word for word, count in counts.items() if count >= self.options.min_count))
+
+    def expect(self, queries: Sequence[tuple[int | str, str]]) -> None:
+        for query_id, sentence in queries:
+            self._words(f"query {query_id}", sentence)
+
+    def encode(self, query_id: int | str, sentence: str) -> NDArray[np.int64]:
+        words = self._words(f"query {query_id}", sentence)
+        return np.array([self._ids.get(word, UNKNOWN) for word in words], dtype=np.int64)
+
+    def state(self) -> dict[str, Any]:
+        return {"words": list(self._ids)}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self._index(state["words"])
+
+    def _index(self, words: Iterable[str]) -> None:
+        self._ids = {word: number for number, word in enumerate(words, start=UNKNOWN + 1)}
+        self.vocabulary = len(self._ids) + 2
+
+    def _words(self, place: str, sentence: str) -> list[str]:
+        return split_words(place, sentence, self.options.punctuation)

@@ -1,0 +1,142 @@
+"""The data of a recipe: dataset, features and text opened, checked and cut into splits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from framework.core.encoder import Inputs
+from framework.data.cache import VideoCache
+from framework.data.dataset import Dataset, FeatureSource, Query
+from framework.data.features import open_features
+from framework.data.holdout import hold_out
+from framework.data.loader import Loader
+from framework.data.options import DataOptions
+from framework.data.text import TextSource
+from framework.errors import RecipeError
+from framework.recipe import Recipe
+
+HELD_OUT: Final = "held_out"
+"""Name of the split that a recipe's [data] holdout takes from the training videos."""
+
+
+@attrs.frozen(eq=False)
+class Data:
+    """All that a method is trained and tested on. validation: the split that a choice may be made on, if any."""
+
+    recipe: Recipe
+    dataset: Dataset
+    features: VideoCache
+    text: TextSource
+    queries: Mapping[str, list[Query]]
+    validation: str | None
+    test: str
+
+    @property
+    def inputs(self) -> Inputs:
+        """Sizes that the encoder is built for."""
+        video = next(iter(self.queries.values()))[0].video
+        return Inputs(self.features.shape(video)[1], self.text.width, self.text.vocabulary)
+
+    def loader(self, split: str, *, training: bool) -> Loader:
+        """Batches of one split; in training only full ones, as statistics over a batch need numbers."""
+        size = self.recipe.train.batch_size if training else self.recipe.evaluate.batch_size
+        queries = self.queries[split]
+        return Loader(
+            queries,
+            self.features,
+            self.text,
+            self.recipe.data.options,
+            batch_size=size,
+            training=training,
+            seed=self.recipe.seed,
+            drop_last=training and len(queries) >= size,
+        )
+
+    def truths(self, split: str) -> dict[int | str, NDArray[np.float64]]:
+        """Query id -> (g, 2) seconds of every query of a split."""
+        return truths_of(self.queries[split])
+
+    def describe(self) -> dict[str, Any]:
+        """What the manifest and each checkpoint say of the data; a checkpoint refuses features of another kind."""
+        options = self.recipe.data.options
+        return {
+            "name": self.recipe.data.dataset.part.name,
+            "fingerprint": self.dataset.fingerprint(),
+            "splits": {split: len(queries) for split, queries in self.queries.items()},
+            "features": {
+                "source": self.features.name,
+                "width": self.inputs.video,
+                "clip_s": options.clip_s,
+                "mode": options.mode,
+                "window": options.window,
+                "normalize": options.normalize,
+            },
+        }
+
+
+def truths_of(queries: Sequence[Query]) -> dict[int | str, NDArray[np.float64]]:
+    """Query id -> (g, 2) start and end in seconds."""
+    return {query.id: np.array([moment[:2] for moment in query.moments]).reshape(-1, 2) for query in queries}
+
+
+def open_dataset(recipe: Recipe) -> Dataset:
+    """Build the dataset part of a recipe; nothing is read yet."""
+    chosen = recipe.data.dataset
+    dataset: Dataset = chosen.part.factory(chosen.options, Path(recipe.data.options.root))
+    return dataset
+
+
+def missing(recipe: Recipe) -> list[str]:
+    """What the dataset of a recipe lacks on this machine, one line each; empty where it can be used."""
+    dataset, options = open_dataset(recipe), recipe.data.options
+    lines = list(dataset.missing())
+    path = dataset.root / (options.video or "")
+    if options.video and not path.exists():
+        lines.append(
+            f"{path}: no video features there. Point to them by --set data.root=FOLDER --set data.video=FILE_OR_FOLDER."
+        )
+    return lines
+
+
+def _opened(recipe: Recipe, dataset: Dataset) -> FeatureSource:
+    """The features that the recipe names, else those that the dataset brings along."""
+    options: DataOptions = recipe.data.options
+    if options.video is not None:
+        return open_features(dataset.root / options.video)
+    source = dataset.features()
+    if source is None:
+        raise RecipeError(
+            f"{recipe.where('data')} video is not set, and {recipe.data.dataset.part.name} brings no features along. "
+            f"Name an HDF5 file, or a folder of .npy or .npz files, relative to {dataset.root}."
+        )
+    return source
+
+
+def open_data(recipe: Recipe) -> Data:
+    """Open everything, prepare the text source on the training split, hold out a share where the recipe asks."""
+    dataset, options = open_dataset(recipe), recipe.data.options
+    features = VideoCache(_opened(recipe, dataset), normalize=options.normalize, cache_mb=options.cache_mb)
+    test = dataset.test if recipe.evaluate.split == "auto" else recipe.evaluate.split
+    if test not in dataset.splits:
+        raise RecipeError(
+            f'{recipe.where("evaluate")} split = "{test}": {recipe.data.dataset.part.name} has '
+            f"{', '.join(dataset.splits)}."
+        )
+    queries = {dataset.train: dataset.queries(dataset.train)}
+    validation = dataset.validation
+    if options.holdout:
+        queries[dataset.train], queries[HELD_OUT] = hold_out(queries[dataset.train], options.holdout, recipe.seed)
+        validation = HELD_OUT
+    for split in (validation, test):
+        if split is not None and split not in queries:
+            queries[split] = dataset.queries(split)
+    text: TextSource = recipe.data.text.part.factory(recipe.data.text.options, dataset.root)
+    sentences = {query.text for found in queries.values() for query in found}
+    text.prepare([query.text for query in queries[dataset.train]], sorted(sentences))
+    return Data(recipe, dataset, features, text, queries, validation, test)

@@ -1,0 +1,81 @@
+"""Evaluation: answers to every query of a split, scored by one rule."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from framework.core.structures import Batch, Candidates
+from framework.data.loader import Loader
+from framework.engine.assemble import Method, Objective
+from framework.engine.examples import examples_of
+from framework.engine.predict import predict
+from framework.metrics.metric import Metric
+
+Lists = dict[int | str, NDArray[np.float64]]
+
+
+@attrs.frozen(eq=False)
+class Evaluation:
+    """What one pass over a split gave.
+
+    answers: query id -> (n, 3) start, end in seconds and score, best first. metrics: percent, by name.
+    seconds: wall time of the pass, loading included. examples: what a report shows of a few queries.
+    """
+
+    answers: Lists
+    metrics: dict[str, float]
+    seconds: float
+    examples: list[dict[str, Any]]
+
+
+@attrs.frozen
+class Settings:
+    """How to evaluate. seed and draws fix the noise; examples: number of queries kept for a report."""
+
+    seed: int
+    draws: int = 1
+    examples: int = 0
+
+
+def evaluate(
+    method: Method,
+    objective: Objective,
+    loader: Loader,
+    metric: Metric,
+    settings: Settings,
+    truths: Mapping[int | str, NDArray[np.float64]],
+) -> Evaluation:
+    """Answer every query of ``loader`` and score the answers; leaves the method in training mode if it was."""
+    began, training = time.perf_counter(), method.encoder.training
+    method.modules.eval()
+    answers: Lists = {}
+    examples: list[dict[str, Any]] = []
+    shown = _shown(truths, settings.examples)
+    for batch in loader.batches(0):
+        moved = batch.to(method.device)
+        found = predict(method, objective, moved, settings.seed, settings.draws)
+        answers |= _by_id(found.index.ask, found.candidates, batch)
+        if shown & set(batch.meta.ids):
+            examples += examples_of(objective, moved, found, shown)
+    method.modules.train(training)
+    return Evaluation(answers, metric(answers, truths), time.perf_counter() - began, examples)
+
+
+def _by_id(ask: Tensor, candidates: Candidates, batch: Batch) -> Lists:
+    table = torch.stack([candidates.start, candidates.end, candidates.score], dim=-1).double().cpu()
+    kept = candidates.mask.cpu()
+    return {batch.meta.ids[text]: table[row][kept[row]].numpy() for row, text in enumerate(ask.tolist())}
+
+
+def _shown(truths: Mapping[int | str, NDArray[np.float64]], count: int) -> set[int | str]:
+    """A few queries spread evenly over the split."""
+    every = max(len(truths) // max(count, 1), 1)
+    return set(list(truths)[::every][:count])

@@ -1,0 +1,179 @@
+"""A trained method that answers questions about videos it is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, overload
+
+import attrs
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from framework.core.encoder import Inputs
+from framework.core.structures import Batch
+from framework.data.batch import collate
+from framework.data.cache import VideoCache
+from framework.data.dataset import FeatureSource, Query
+from framework.data.features import open_features
+from framework.data.options import DataOptions
+from framework.data.sampling import excerpt, middle_rows
+from framework.data.text import TextSource
+from framework.engine import checkpoint
+from framework.engine.assemble import Method, assemble
+from framework.engine.environment import choose_device
+from framework.engine.predict import predict
+from framework.errors import CheckpointError, DataError
+from framework.recipe import parse_recipe
+from framework.registry import load_registry
+
+
+@attrs.frozen
+class Moment:
+    """An answer: seconds and a score, larger is better."""
+
+    start_s: float
+    end_s: float
+    score: float
+
+
+@attrs.frozen(eq=False)
+class VideoIndex:
+    """One video ready to be asked about. clips: (T, D), as a feature file holds them. duration: seconds."""
+
+    clips: NDArray[np.float32]
+    clip_s: float
+    duration: float
+
+
+class Localizer:
+    """Answers with the weights of a run; made by ``framework.load``."""
+
+    def __init__(self, method: Method, text: TextSource, data: DataOptions, inputs: Inputs, seed: int) -> None:
+        self.method, self.text, self.data, self.inputs, self.seed = method, text, data, inputs, seed
+
+    def index(
+        self, features: NDArray[np.float32], *, clip_s: float | None = None, duration: float | None = None
+    ) -> VideoIndex:
+        """Take in one video.
+
+        features: (T, D), unnormalised as the extractor gave them. clip_s: seconds between two rows; must be that of the
+        training features, which is the default. duration: seconds, default T x clip_s.
+        Raises DataError where the features are not of the kind that the weights were trained on.
+        """
+        clips = np.asarray(features, dtype=np.float32)
+        if clips.ndim != 2 or not len(clips):
+            raise DataError(
+                f"video features: shape {clips.shape}; must be (rows, {self.inputs.video}) with a row at least"
+            )
+        if clips.shape[1] != self.inputs.video:
+            raise DataError(
+                f"video features: {clips.shape[1]} columns, but the weights were trained on {self.inputs.video}. "
+                "Give features of the same extractor."
+            )
+        if not np.isfinite(clips).all():
+            row = int(np.argmin(np.isfinite(clips).all(axis=1)))
+            raise DataError(f"video features: row {row} holds NaN or infinity. Extract the video again.")
+        step = self.data.clip_s if clip_s is None else clip_s
+        if abs(step - self.data.clip_s) > 1e-6 and self.data.mode == "window":
+            raise DataError(
+                f"clip_s = {step:g}: the weights were trained on {self.data.clip_s:g} s a row. Resample the features."
+            )
+        return VideoIndex(clips, step, len(clips) * step if duration is None else duration)
+
+    @overload
+    def localize(self, video: VideoIndex | NDArray[np.float32], queries: str, top: int = 5) -> list[Moment]: ...
+    @overload
+    def localize(
+        self, video: VideoIndex | NDArray[np.float32], queries: Sequence[str], top: int = 5
+    ) -> list[list[Moment]]: ...
+    def localize(
+        self, video: VideoIndex | NDArray[np.float32], queries: str | Sequence[str], top: int = 5
+    ) -> list[Moment] | list[list[Moment]]:
+        """Find the moments of one sentence, best first, or of several, a list each; at most ``top`` of them.
+
+        The noise of a sentence depends on the seed of the run and the sentence alone.
+        """
+        if top < 1:
+            raise DataError(f"top = {top}: must be at least 1")
+        shown = video if isinstance(video, VideoIndex) else self.index(video)
+        asked = [queries] if isinstance(queries, str) else list(queries)
+        found = self._answers(self._batch(shown, asked))
+        answers = [[Moment(*moment) for moment in moments[:top]] for moments in found]
+        return answers[0] if isinstance(queries, str) else answers
+
+    def _batch(self, video: VideoIndex, asked: Sequence[str]) -> Batch:
+        place = "the given sentence"
+        queries = [Query(sentence, sentence, "video", video.duration, (), place) for sentence in asked]
+        cut = excerpt(queries[0], len(video.clips), self.data)
+        cache = VideoCache(_OneVideo(video.clips), normalize=self.data.normalize)
+        clips = cache.read("video")
+        clips = clips[middle_rows(len(clips), cut.samples)] if cut.samples else clips
+        words = [self.text.encode(query.id, query.text) for query in queries]
+        return collate(queries, words, [cut], [clips], [0] * len(queries), self.data.window).to(self.method.device)
+
+    def _answers(self, batch: Batch) -> list[list[tuple[float, float, float]]]:
+        found = predict(self.method, self.method.objectives[0], batch, self.seed).candidates
+        table = torch.stack([found.start, found.end, found.score], dim=-1).cpu()
+        kept = found.mask.cpu()
+        return [
+            [(start, end, score) for start, end, score in table[row][kept[row]].tolist()] for row in range(len(table))
+        ]
+
+
+def load(run_or_checkpoint: Path | str, device: str = "auto") -> Localizer:
+    """Load a run folder (its reported weights) or one checkpoint; no code of the file is run. Raises CheckpointError."""
+    path = Path(run_or_checkpoint)
+    path = _reported(path) if path.is_dir() else path
+    place = choose_device(device)
+    tensors, meta = checkpoint.load(path, place)
+    recipe = parse_recipe(_text(meta, path), path, load_registry())
+    inputs = Inputs(**meta["inputs"])
+    chosen = recipe.data.text
+    text: TextSource = chosen.part.factory(chosen.options, Path(recipe.data.options.root))
+    text.restore(meta["text"])
+    method = assemble(recipe, inputs)
+    checkpoint.restore(method.modules, tensors, path)
+    method.modules.to(place).eval()
+    return Localizer(method, text, recipe.data.options, inputs, recipe.seed)
+
+
+def _text(meta: Mapping[str, Any], path: Path) -> str:
+    if not isinstance(meta.get("recipe"), str) or "inputs" not in meta or "text" not in meta:
+        raise CheckpointError(f"{path}: holds no recipe; it is not a checkpoint that can be loaded. Name best or last.")
+    return str(meta["recipe"])
+
+
+def _reported(folder: Path) -> Path:
+    for name in ("best", "last"):
+        path = folder / "checkpoints" / f"{name}.safetensors"
+        if path.is_file():
+            return path
+    raise CheckpointError(f"{folder}: no checkpoints/best.safetensors or last.safetensors there. Name a run folder.")
+
+
+class _OneVideo(FeatureSource):
+    name = "the given video"
+
+    def __init__(self, clips: NDArray[np.float32]) -> None:
+        self.clips = clips
+
+    def videos(self) -> frozenset[str]:
+        return frozenset({"video"})
+
+    def shape(self, video: str) -> tuple[int, int]:
+        return self.clips.shape[0], self.clips.shape[1]
+
+    def read(self, video: str, start: int = 0, stop: int | None = None) -> NDArray[np.float32]:
+        return self.clips[start:stop]
+
+
+def read_video(path: Path) -> NDArray[np.float32]:
+    """Read one video's features: a .npy or .npz file, or ``FILE.hdf5:VIDEO``. Raises DataError."""
+    if ":" in path.name:
+        file, _, video = str(path).rpartition(":")
+        return open_features(Path(file)).read(video)
+    if path.suffix not in (".npy", ".npz") or not path.is_file():
+        raise DataError(f"{path}: must be an existing .npy or .npz file of one video, or FILE.hdf5:VIDEO.")
+    return open_features(path.parent).read(path.stem)

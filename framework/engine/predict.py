@@ -1,0 +1,72 @@
+"""Inference: the one place where the four interfaces meet without the ground truth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import attrs
+import torch
+from torch import Tensor
+
+from framework.core.noise import KeyedNoise
+from framework.core.structures import Batch, Candidates, Condition, Index, Prediction, Slots
+from framework.engine.assemble import Method, Objective
+
+
+@attrs.frozen(eq=False)
+class Answers:
+    """What a method says about a batch. candidates: in seconds, after post-processing. predictions: one a step."""
+
+    index: Index
+    slots: Slots
+    predictions: Sequence[Prediction]
+    candidates: Candidates
+
+
+@torch.no_grad()
+def predict(method: Method, objective: Objective, batch: Batch, seed: int, draws: int = 1) -> Answers:
+    """Sample, decode, convert to seconds and post-process; the answer to a query depends on nothing else in the batch."""
+    index = objective.rows.rows(batch, None).index
+    cond = condition(method, batch, index)
+    slots = objective.target.slots(cond, None)
+    denoise = method.denoise(objective, cond, slots)
+    walks = [
+        objective.sampler.sample(denoise, slots, objective.target, KeyedNoise(seed, index.key, draw))
+        for draw in range(draws)
+    ]
+    predictions = _mean(walks)
+    decoded = objective.target.decode(predictions, cond, slots)
+    return Answers(index, slots, predictions, method.post(seconds(decoded, batch, index)))
+
+
+def condition(method: Method, batch: Batch, index: Index) -> Condition:
+    """Encode both sides once and join them for the rows of ``index``."""
+    with method.autocast():
+        encoded = {side: method.encoder.encode(side, x, mask) for side, (x, mask) in batch.feats.items()}
+        return method.encoder.join(encoded, index)
+
+
+def seconds(decoded: Candidates, batch: Batch, index: Index) -> Candidates:
+    """Fractions of the extent to seconds, clipped to the annotated duration: no answer lies outside its video."""
+    video = index.pool.gather(1, decoded.place).clamp(min=0)
+    extent = batch.extent.to(decoded.start)[video]
+    duration = torch.tensor(batch.meta.durations, dtype=decoded.start.dtype, device=decoded.start.device)[video]
+    start, end = (torch.minimum((x * extent).clamp(min=0), duration) for x in (decoded.start, decoded.end))
+    return attrs.evolve(decoded, start=start, end=end)
+
+
+def _mean(walks: Sequence[list[Prediction]]) -> list[Prediction]:
+    """Average the draws step by step; one draw is returned as it is."""
+    if len(walks) == 1:
+        return walks[0]
+
+    def average(values: Sequence[Tensor]) -> Tensor:
+        return torch.stack(list(values)).mean(0)
+
+    return [
+        Prediction(
+            average([answer.x0 for answer in answers]),
+            {name: average([answer.heads[name] for answer in answers]) for name in answers[0].heads},
+        )
+        for answers in zip(*walks, strict=True)
+    ]

@@ -1,0 +1,109 @@
+"""Scoring a predictions file without a model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from framework.data.dataset import Dataset, Query
+from framework.data.predictions import join, read_predictions
+from framework.engine.data import HELD_OUT, open_dataset, truths_of
+from framework.errors import DataError, Problems, UserError
+from framework.metrics.metric import Metric
+from framework.recipe import Chosen, Recipe, load_recipe
+from framework.recipe.files import override
+from framework.recipe.structure import Structurer
+from framework.recipe.tree import Tree
+from framework.registry import Registry, load_registry
+
+
+@attrs.frozen
+class Scored:
+    """Metrics of a file. metrics: percent, by name. missing: queries without an answer, counted as misses."""
+
+    dataset: str
+    split: str
+    rule: str
+    queries: int
+    missing: int
+    metrics: dict[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """For ``--json``."""
+        return attrs.asdict(self)
+
+
+def score_file(
+    predictions: Path,
+    *,
+    data: str | None = None,
+    root: Path = Path(),
+    split: str | None = None,
+    rule: str | None = None,
+    overrides: Sequence[str] = (),
+    allow_missing: bool = False,
+) -> Scored:
+    """Score a file in the QVHighlights submission form against the annotations of a dataset.
+
+    data: name of a dataset part, whose files lie in ``root``; None takes dataset, rule and options from the run folder
+    that the file lies in. Raises DataError with file and line for anything malformed.
+    """
+    registry = load_registry()
+    recipe = _recipe_beside(predictions, registry) if data is None else None
+    if recipe is not None:
+        name, dataset = recipe.data.dataset.part.name, open_dataset(recipe)
+    else:
+        name = str(data)
+        chosen = choose(registry, "dataset", name, "--data")
+        dataset = chosen.part.factory(chosen.options, root)
+    if lacking := dataset.missing():
+        raise DataError("\n".join(lacking))
+    metric = _metric(registry, recipe, rule, overrides)
+    wanted = split or predictions.stem
+    queries = _queries(dataset, name, wanted)
+    found = read_predictions(predictions, {query.video: query.duration for query in queries})
+    truths = truths_of(queries)
+    joined = join(found, queries, source=predictions, allow_missing=allow_missing)
+    return Scored(name, wanted, metric.rule, len(truths), len(joined.missing), metric(joined.windows, truths))
+
+
+def _recipe_beside(predictions: Path, registry: Registry) -> Recipe:
+    path = predictions.parent.parent / "recipe.toml"
+    if not path.is_file():
+        raise UserError(
+            f"{predictions}: lies in no run folder, so the dataset is unknown. Name it by --data NAME --root DIR --split S."
+        )
+    return load_recipe(path, registry=registry)
+
+
+def _metric(registry: Registry, recipe: Recipe | None, rule: str | None, overrides: Sequence[str]) -> Metric:
+    if recipe is not None and rule is None and not overrides:
+        chosen = recipe.evaluate.metric
+    else:
+        chosen = choose(registry, "metric", rule or "rank", "--rule", overrides)
+    metric: Metric = chosen.part.factory(chosen.options)
+    return metric
+
+
+def choose(registry: Registry, kind: str, name: str, place: str, overrides: Sequence[str] = ()) -> Chosen:
+    """Look up a part that the command line names, with options ``key=value``; ``place`` is named in messages."""
+    part = registry.part(kind, name, place, kind)
+    tree = Tree(place)
+    problems: list[str] = []
+    override(tree, [f"{kind}.{text}" for text in overrides])
+    structure = Structurer(tree, problems)
+    structure.refuse_unknown((kind,), attrs.fields_dict(part.options), name)
+    options = structure.build(part.options, (kind,))
+    if problems or options is None:
+        raise Problems(problems)
+    return Chosen(part, options)
+
+
+def _queries(dataset: Dataset, name: str, split: str) -> list[Query]:
+    if split not in dataset.splits:
+        remedy = f"a {HELD_OUT} split is only known to its run" if split == HELD_OUT else "name one by --split"
+        raise DataError(f'split "{split}": {name} has {", ".join(dataset.splits)}; {remedy}.')
+    return dataset.queries(split)

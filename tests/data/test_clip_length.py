@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import attrs
+import pytest
+
+from framework.data.clip_length import clip_length_report
+from framework.data.dataset import Query
+from framework.data.features import open_features
+from framework.errors import DataError
+
+
+def test_features_that_fit_give_no_warning(folder: Path, queries: list[Query]) -> None:
+    report = clip_length_report(queries, open_features(folder), 0.5)
+    assert (report.videos, report.warnings, report.measured_s) == (6, (), 0.5)
+    report.require()
+
+
+def test_a_single_video_that_is_off_is_a_warning(folder: Path, queries: list[Query]) -> None:
+    off = [attrs.evolve(query, duration=14.0) if query.video == "f" else query for query in queries]
+    report = clip_length_report(off, open_features(folder), 0.5)
+    assert len(report.warnings) == 1
+    assert 'video "f" has 20 rows x 0.5 s = 10.00 s, annotated are 14.00 s' in report.warnings[0]
+    report.require()
+
+
+def test_one_row_more_or_less_is_allowed_in_a_short_video(folder: Path, queries: list[Query]) -> None:
+    near = [attrs.evolve(query, duration=query.duration + 0.4) for query in queries if query.video == "a"]
+    assert clip_length_report(near, open_features(folder), 0.5).warnings == ()
+
+
+def test_a_clip_length_that_most_videos_contradict_is_refused_with_the_measured_one(
+    folder: Path, queries: list[Query]
+) -> None:
+    with pytest.raises(DataError, match=r"clip_s = 1: 6 of 6 videos .* duration / rows is 0\.5 s\. Set clip_s"):
+        clip_length_report(queries, open_features(folder), 1.0).require()

@@ -12,7 +12,6 @@ from framework.engine.run import RunResult, execute
 from framework.hookspecs import RunView
 from framework.recipe import load_recipe
 from framework.registry import Registry, load_registry
-from framework.report import print_summary, read_run, write_report
 
 
 def run(
@@ -37,6 +36,8 @@ def run(
     folder = None if out is None else Path(out)
     result = execute(chosen, registry, out=folder, profile=profile, device=device, resume=resume, narrator=narrator)
     if result.finished:
+        from framework.report import print_summary, read_run
+
         record = read_run(result.folder)
         print_summary(record, narrator.console)
         page = _write_report(result.folder, registry)
@@ -58,6 +59,8 @@ def report_run(folder: str | Path) -> Path:
 
 
 def _write_report(folder: Path, registry: Registry) -> Path:
+    from framework.report import read_run, write_report
+
     record = read_run(folder)
     view = RunView(record.scores.recipe, folder, record.manifest.profile, record.manifest.seed)
     sections = [section for found in registry.manager.hook.report_sections(run=view) for section in found]

@@ -77,9 +77,9 @@ def after_epoch(run: RunView, epoch: int, record: Mapping[str, Any]) -> None:
 def after_evaluation(run: RunView, split: str, metrics: Mapping[str, float], predictions: Path | None) -> None:
     """A split was evaluated.
 
-    When: after each evaluation, during training and at its end. Where: the main process. metrics: percent, by name.
-    predictions: file in the QVHighlights submission form, one JSON object a line; None where an evaluation during
-    training wrote none.
+    When: after each evaluation, during training and at its end. Where: the main process. split: its name. metrics:
+    percent, by name. predictions: file in the QVHighlights submission form, one JSON object a line; None where an
+    evaluation during training wrote none.
     """
 
 

@@ -200,7 +200,7 @@ def entry_points(root: Path = ROOT) -> list[EntryPoint]:
     installed = {(entry.name, entry.value): entry for entry in importlib.metadata.entry_points(group=GROUP)}
     own = [entry for entry in installed.values() if entry.dist is not None and entry.dist.name == DISTRIBUTION]
     others = [entry for entry in installed.values() if entry not in own]
-    return sorted(own or _checkout(root), key=_name) + sorted(others, key=_name)
+    return sorted(own or checkout_entry_points(root), key=_name) + sorted(others, key=_name)
 
 
 def _name(entry: EntryPoint) -> str:
@@ -211,7 +211,7 @@ def _given(plugin: object) -> object:
     return plugin
 
 
-def _checkout(root: Path) -> list[EntryPoint]:
+def checkout_entry_points(root: Path) -> list[EntryPoint]:
     """Entry points of a checkout that is used without being installed; its folder becomes importable."""
     file = root / "pyproject.toml"
     if not file.is_file():

@@ -54,6 +54,14 @@ class GloveText(TextSource):
         self._absent: set[str] = set()
         self._sha256: str | None = None
 
+    def missing(self) -> list[str]:
+        if self.path.is_file():
+            return []
+        return [
+            f"{self.path}: no GloVe file there. Get it from https://nlp.stanford.edu/projects/glove/ and point to it by "
+            "--set data.text.file=FILE, or learn word vectors instead by --set data.text=learned."
+        ]
+
     def prepare(self, train_sentences: Iterable[str], all_sentences: Iterable[str]) -> None:
         self._fetch({word for text in all_sentences for word in self._words("dataset", text)})
 

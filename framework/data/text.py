@@ -38,6 +38,10 @@ class TextSource(ABC):
     def __init__(self, options: Any, root: Path) -> None:
         self.options, self.root = options, root
 
+    def missing(self) -> list[str]:
+        """Files looked for and not found, one line each with the remedy; empty where it can be used."""
+        return []
+
     @abstractmethod
     def prepare(self, train_sentences: Iterable[str], all_sentences: Iterable[str]) -> None:
         """Learn from the training split what it decides, and get ready to encode sentences of any split."""

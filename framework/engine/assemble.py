@@ -94,8 +94,8 @@ def assemble(recipe: Recipe, inputs: Inputs) -> Method:
         sampler: Sampler = _build(recipe, "sampler", chosen.sampler)
         if sampler.self_condition and not denoiser.reads_previous:
             raise RecipeError(
-                f"{recipe.where('sampler')} self_condition = {sampler.self_condition}: {chosen.denoiser.part.name} does "
-                "not read its previous answer as it is set up. Switch that on in [denoiser] or set self_condition = 0."
+                f"{recipe.where('sampler')} self_condition = {sampler.self_condition}: {chosen.denoiser.part.name} "
+                "does not read its previous answer as it is set up. Switch that on in [denoiser], or leave this 0."
             )
         rows: RowPolicy = _build(recipe, "rows", chosen.rows)
         objectives.append(Objective(chosen.name, rows, target, denoiser, sampler))

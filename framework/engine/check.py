@@ -30,7 +30,10 @@ SHOWN = 5
 
 @attrs.frozen
 class Findings:
-    """What a check found, one line each. facts: what is there. warnings: what a run tolerates. problems: what it refuses."""
+    """What a check found, one line each.
+
+    facts: what is there. warnings: what a run tolerates. problems: what it refuses.
+    """
 
     facts: list[str] = attrs.field(factory=list)
     warnings: list[str] = attrs.field(factory=list)
@@ -139,7 +142,8 @@ def _check_step(data: Data, found: Findings) -> None:
 def _describe_split(split: str, queries: Sequence[Query], found: Findings) -> None:
     lengths = [end - start for query in queries for start, end, _ in query.moments]
     durations = {query.video: query.duration for query in queries}
-    line = f"split {split}: {len(queries):,} queries, {len(durations):,} videos, videos {_spread(list(durations.values()))}"
+    lasting = _spread(list(durations.values()))
+    line = f"split {split}: {len(queries):,} queries, {len(durations):,} videos, videos {lasting}"
     found.facts.append(line + (f", moments {_spread(lengths)}" if lengths else ", no moments"))
 
 

@@ -101,7 +101,14 @@ def missing(recipe: Recipe) -> list[str]:
         lines.append(
             f"{path}: no video features there. Point to them by --set data.root=FOLDER --set data.video=FILE_OR_FOLDER."
         )
-    return lines
+    return lines + open_text(recipe).missing()
+
+
+def open_text(recipe: Recipe) -> TextSource:
+    """Build the text part of a recipe; it still has to be prepared or restored."""
+    chosen = recipe.data.text
+    source: TextSource = chosen.part.factory(chosen.options, Path(recipe.data.options.root))
+    return source
 
 
 def _opened(recipe: Recipe, dataset: Dataset) -> FeatureSource:
@@ -136,7 +143,7 @@ def open_data(recipe: Recipe) -> Data:
     for split in (validation, test):
         if split is not None and split not in queries:
             queries[split] = dataset.queries(split)
-    text: TextSource = recipe.data.text.part.factory(recipe.data.text.options, dataset.root)
+    text = open_text(recipe)
     sentences = {query.text for found in queries.values() for query in found}
     text.prepare([query.text for query in queries[dataset.train]], sorted(sentences))
     return Data(recipe, dataset, features, text, queries, validation, test)

@@ -42,7 +42,7 @@ def examples_of(objective: Objective, batch: Batch, found: Answers, shown: set[i
 
 
 def _scales(slots: Slots, row: int, truth: Tensor, steps: list[Tensor], extent: float) -> list[dict[str, Any]]:
-    """One entry a scale with its truth and steps as flat lists, None where a cell is masked; empty for other targets."""
+    """One entry a scale: truth and steps as flat lists, None where a cell is masked; empty for other targets."""
     if slots.anchor is None or any(len(shape) != 2 for shape in slots.shapes) or truth.shape[-1] != 1:
         return []
     one = slice(row, row + 1)

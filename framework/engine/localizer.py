@@ -22,6 +22,7 @@ from framework.data.sampling import excerpt, middle_rows
 from framework.data.text import TextSource
 from framework.engine import checkpoint
 from framework.engine.assemble import Method, assemble
+from framework.engine.data import open_text
 from framework.engine.environment import choose_device
 from framework.engine.predict import predict
 from framework.errors import CheckpointError, DataError
@@ -82,8 +83,9 @@ class Localizer:
             )
         return VideoIndex(clips, step, len(clips) * step if duration is None else duration)
 
+    # A str is a sequence of str as well; it is taken as one sentence.
     @overload
-    def localize(self, video: VideoIndex | NDArray[np.float32], queries: str, top: int = 5) -> list[Moment]: ...
+    def localize(self, video: VideoIndex | NDArray[np.float32], queries: str, top: int = 5) -> list[Moment]: ...  # type: ignore[overload-overlap]
     @overload
     def localize(
         self, video: VideoIndex | NDArray[np.float32], queries: Sequence[str], top: int = 5
@@ -123,15 +125,14 @@ class Localizer:
 
 
 def load(run_or_checkpoint: Path | str, device: str = "auto") -> Localizer:
-    """Load a run folder (its reported weights) or one checkpoint; no code of the file is run. Raises CheckpointError."""
+    """Load a run folder (its reported weights) or one checkpoint; no code of it is run. Raises CheckpointError."""
     path = Path(run_or_checkpoint)
     path = _reported(path) if path.is_dir() else path
     place = choose_device(device)
     tensors, meta = checkpoint.load(path, place)
     recipe = parse_recipe(_text(meta, path), path, load_registry())
     inputs = Inputs(**meta["inputs"])
-    chosen = recipe.data.text
-    text: TextSource = chosen.part.factory(chosen.options, Path(recipe.data.options.root))
+    text = open_text(recipe)
     text.restore(meta["text"])
     method = assemble(recipe, inputs)
     checkpoint.restore(method.modules, tensors, path)

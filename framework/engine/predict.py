@@ -25,7 +25,7 @@ class Answers:
 
 @torch.no_grad()
 def predict(method: Method, objective: Objective, batch: Batch, seed: int, draws: int = 1) -> Answers:
-    """Sample, decode, convert to seconds and post-process; the answer to a query depends on nothing else in the batch."""
+    """Sample, decode, convert to seconds and post-process; no answer depends on what else is in the batch."""
     index = objective.rows.rows(batch, None).index
     cond = condition(method, batch, index)
     slots = objective.target.slots(cond, None)

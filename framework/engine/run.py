@@ -111,6 +111,7 @@ class Run:
         self.view = RunView(recipe.name, folder, recipe.profile, recipe.seed)
         self.hooks = registry.manager.hook
         self.began = time.perf_counter()
+        self.started = datetime.now(timezone.utc).isoformat(timespec="seconds")
 
     # -- what decides which weights are reported ------------------------------------------------------------------
 
@@ -194,7 +195,9 @@ class Run:
                 "Resume with the same recipe, profile and --set, or begin a new run."
             )
         trainer.resume()
-        self.began -= float(read_manifest(self.folder).get("seconds", 0.0))
+        before = read_manifest(self.folder)
+        self.started = str(before.get("started", self.started))
+        self.began -= float(before.get("seconds", 0.0))
 
     def _evaluate_epoch(self) -> dict[str, dict[str, float]]:
         """Evaluate on the validation split, or, where there is none, on the test split for the curve alone."""
@@ -227,10 +230,14 @@ class Run:
         )
         return RunResult(found.metrics, self.folder, self.recipe.profile, finished=True)
 
+    @property
+    def _precision(self) -> str:
+        return str(self.method.precision).removeprefix("torch.")
+
     # -- what is written and said ---------------------------------------------------------------------------------
 
     def _metrics(self, name: str, found: Evaluation) -> dict[str, Any]:
-        sampler = self.recipe.objectives[0].sampler
+        sampler, expected = self.recipe.objectives[0].sampler, self.recipe.expected
         return {
             "recipe": self.recipe.name,
             "profile": self.recipe.profile,
@@ -245,7 +252,8 @@ class Run:
             "draws": self.recipe.evaluate.draws,
             "seconds": round(found.seconds, 3),
             "metrics": found.metrics,
-            "expected": self.recipe.expected or None,
+            "expected": {name: value for name, value in expected.items() if name != "source"} or None,
+            "expected_source": expected.get("source"),
         }
 
     def _describe(self) -> dict[str, Any]:
@@ -269,7 +277,7 @@ class Run:
             {
                 "framework": framework.__version__,
                 **describe_environment(self.method.device),
-                "precision": str(self.method.precision).removeprefix("torch."),
+                "precision": self._precision,
                 "seed": self.recipe.seed,
                 "profile": self.recipe.profile,
                 "data": self.data.describe(),
@@ -277,7 +285,7 @@ class Run:
                 "parameters": sizes,
                 "selection": self.selection,
                 "command": sys.argv,
-                "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+                "started": self.started,
                 "seconds": round(time.perf_counter() - self.began, 3),
                 "status": status,
             },
@@ -287,16 +295,13 @@ class Run:
         splits = ", ".join(f"{split} {len(found):,}" for split, found in self.data.queries.items())
         weights = sum(weight.numel() for weight in self.method.modules.parameters())
         say = self.narrator.say
-        say(
-            f"{'Resuming' if resume else 'Running'} {self.recipe.name} (profile {self.recipe.profile}, seed {self.recipe.seed})"
-        )
+        verb = "Resuming" if resume else "Running"
+        say(f"{verb} {self.recipe.name} (profile {self.recipe.profile}, seed {self.recipe.seed})")
         say(f"  data      {self.recipe.data.dataset.part.name}: {splits} queries; features {self.data.features.name}")
         for split in self.data.queries:
             if split in self.data.dataset.splits and (left := self.data.dataset.dropped(split)):
                 say(f"  left out  {len(left)} of {split} by the dataset's rule, first {left[0][0]}: {left[0][1]}")
-        say(
-            f"  method    {weights:,} weights on {self.method.device}, {str(self.method.precision).removeprefix('torch.')}"
-        )
+        say(f"  method    {weights:,} weights on {self.method.device}, {self._precision}")
         say(f"  reported  {self.selection}")
         say(f"  rule      {self.metric.rule}; {self.method.post.rule}")
         say(f"  folder    {self.folder}")
@@ -307,7 +312,8 @@ class Run:
             for split, metrics in record["metrics"].items()
         )
         of = self.recipe.train.epochs
-        line = f"epoch {number:>{len(str(of))}}/{of}  loss {record['losses']['total']:.5f}  {record['seconds']:.0f} s  {scores}"
+        loss, seconds = record["losses"]["total"], record["seconds"]
+        line = f"epoch {number:>{len(str(of))}}/{of}  loss {loss:.5f}  {seconds:.0f} s  {scores}"
         self.narrator.say(line.rstrip())
 
 

@@ -74,7 +74,8 @@ def _recipe_beside(predictions: Path, registry: Registry) -> Recipe:
     path = predictions.parent.parent / "recipe.toml"
     if not path.is_file():
         raise UserError(
-            f"{predictions}: lies in no run folder, so the dataset is unknown. Name it by --data NAME --root DIR --split S."
+            f"{predictions}: lies in no run folder, so the dataset is unknown. "
+            "Name it by --data NAME --root DIR --split S."
         )
     return load_recipe(path, registry=registry)
 
@@ -92,13 +93,12 @@ def choose(registry: Registry, kind: str, name: str, place: str, overrides: Sequ
     """Look up a part that the command line names, with options ``key=value``; ``place`` is named in messages."""
     part = registry.part(kind, name, place, kind)
     tree = Tree(place)
-    problems: list[str] = []
     override(tree, [f"{kind}.{text}" for text in overrides])
-    structure = Structurer(tree, problems)
+    structure = Structurer(tree, [])
     structure.refuse_unknown((kind,), attrs.fields_dict(part.options), name)
     options = structure.build(part.options, (kind,))
-    if problems or options is None:
-        raise Problems(problems)
+    if structure.problems:
+        raise Problems(structure.problems)
     return Chosen(part, options)
 
 

@@ -136,7 +136,7 @@ class Trainer:
     def _update(self, seen: Mapping[str, float]) -> None:
         if not math.isfinite(seen["total"]):
             raise UserError(
-                f"{self.folder}: the loss became {seen['total']} at step {self.progress.step + 1}. The checkpoint of the "
+                f"{self.folder}: the loss became {seen['total']} at step {self.progress.step + 1}. The checkpoint of "
                 'last epoch is kept; lower train.optimizer.lr, or set train.clip and train.precision = "float32".'
             )
         self.scaler.unscale_(self.optimizer)

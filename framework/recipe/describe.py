@@ -47,10 +47,10 @@ def _describe(options: type, prefix: str) -> list[OptionView]:
 
 
 def _view(name: str, hint: Any, field: attrs.Attribute[Any]) -> OptionView:
+    words, rule = wording(hint), field.metadata.get("rule")
     default = None if field.default is attrs.NOTHING else write_value(plain(field.default))
-    rule = field.metadata.get("rule")
     shared = bool(field.metadata.get("shared"))
-    return OptionView(name, wording(hint), default, field.metadata["doc"], _stated(rule) if rule else "", shared)
+    return OptionView(name, words, default, field.metadata["doc"], _stated(rule) if rule else "", shared)
 
 
 def _stated(rule: Rule) -> str:

@@ -128,7 +128,8 @@ def _kept(path: Path) -> set[str]:
     """Keys of a table that do not belong to its part."""
     local = _local(path)
     if local == ("data",):
-        return {"text", *attrs.fields_dict(DataOptions)}
+        # Files are a dataset's own; how they are read is the recipe's.
+        return {"text", *attrs.fields_dict(DataOptions)} - {"root", "video"}
     return set(attrs.fields_dict(EvaluateOptions)) if local == ("evaluate",) else set()
 
 
@@ -143,7 +144,7 @@ def normal(table: Mapping[str, Any], file: str, path: Path = ()) -> dict[str, An
         here = (*path, key)
         if isinstance(value, str) and selector(here) == "name":
             found[key] = {"name": value}
-        elif _local(here) == ("objective",):
+        elif here in (("objective",), ("embedded", "objective")):
             found[key] = _by_name(value, file, here)
         elif isinstance(value, Mapping):
             found[key] = normal(value, file, here)

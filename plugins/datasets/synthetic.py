@@ -53,7 +53,7 @@ class SyntheticFeatures(FeatureSource):
         if video not in self._kept:
             script = self.scripts[video]
             self._kept[video] = simulate(
-                video, script.duration, [Interval(l,a.start,a.end) for a in script.intervals for v,o in [activity_scripts.verb_and_object(a.label)] for l in (v,12+o)], script.room, self.constants, self.width, self.seed
+                video, script.duration, [Interval(l,a.start,a.end) for a in script.intervals for v,o in [activity_scripts.verb_and_object(a.label)] for l in (v,len(activity_scripts.VERBS)+o)], script.room, self.constants, self.width, self.seed
             )
         return self._kept[video][start:stop].copy()
 

@@ -56,6 +56,10 @@ class TanEncoder(Encoder):
 
     def __init__(self, options: TanOptions, inputs: Inputs) -> None:
         super().__init__()
+        if (longest := options.anchors << (options.scales - 1)) > options.clips:
+            raise ValueError(
+                f"clips = {options.clips} must hold the longest cell, anchors * 2^(scales - 1) = {longest}"
+            )
         self.options, width = options, options.width
         self.widths = {"cells": width, "clips": 1, "clip": 1}
         self.clip = nn.Linear(inputs.video, width)
@@ -73,9 +77,9 @@ class TanEncoder(Encoder):
         options, real = self.options, mask.sum(dim=1)
         clips = (real // options.pool).clamp(min=1)
         rows = map_rows(clips, options.clips, options.scales)
-        pooled = self._pool(x, mask, max(rows, options.anchors << (options.scales - 1)), clips)
+        pooled = self._pool(x, mask, rows, clips)
         maps = self.proposals(pooled.transpose(1, 2), clips)
-        encoded = {f"map{scale}": self.project(grid[:, : rows >> scale]) for scale, grid in enumerate(maps)}
+        encoded = {f"map{scale}": self.project(grid) for scale, grid in enumerate(maps)}
         return encoded | {"clips": clips, "clip": (options.pool / real.clamp(min=1)).clamp(max=1)}
 
     def _pool(self, x: Tensor, mask: Tensor, rows: int, clips: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
+
 from framework.blocks import GatedConv
 
 
@@ -44,5 +45,5 @@ def test_a_layer_at_full_size_has_the_weights_of_ms_2d_tan():
 
 
 def test_an_even_kernel_is_refused():
-    with pytest.raises(ValueError, match="odd kernel.*got 4"):
+    with pytest.raises(ValueError, match=r"odd kernel.*got 4"):
         GatedConv(4, 4)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from framework.blocks import MaskedGroupNorm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+
+from framework.blocks import MaskedGroupNorm
 
 
 def drawn(seed: int, *shape: int) -> torch.Tensor:

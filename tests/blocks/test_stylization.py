@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from framework.blocks import Stylization
 from torch import nn
+
+from framework.blocks import Stylization
 
 
 def drawn(seed: int, *shape: int) -> torch.Tensor:
@@ -47,7 +48,11 @@ def test_time_changes_a_trained_block(groups: int | None):
 
 
 def test_dropout_acts_in_training_only():
-    block, x, mask = trained(Stylization(8, 16, None, dropout=0.5)), drawn(0, 2, 5, 8), torch.ones(2, 5, dtype=torch.bool)
+    block, x, mask = (
+        trained(Stylization(8, 16, None, dropout=0.5)),
+        drawn(0, 2, 5, 8),
+        torch.ones(2, 5, dtype=torch.bool),
+    )
     time = drawn(1, 2, 16)
     assert not torch.equal(block(x, time, mask), block(x, time, mask))
     block.eval()

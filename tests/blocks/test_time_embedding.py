@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+
 from framework.blocks import TimeEmbedding
 from framework.blocks.time_embedding import sinusoids
 

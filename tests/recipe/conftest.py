@@ -82,7 +82,7 @@ class ConvOptions:
     betas: tuple[float, float] = option((0.9, 0.99), doc="decays")
     ranges: tuple[tuple[float, float], ...] = option((), doc="ranges")
     limit: float | None = option(None, doc="limit", rule=above(0))
-    inner: Inner = option(attrs.Factory(Inner), doc="inner")
+    inner: Inner = option(Inner(), doc="inner")  # noqa: RUF009
 
 
 @attrs.frozen

@@ -21,7 +21,8 @@ WRONG_VALUES = [
     ),
     (
         "denoiser.kernel=8",
-        "--set denoiser.kernel = 8: must be an odd positive number (side of the square kernel, cells). The default is 17.",
+        "--set denoiser.kernel = 8: must be an odd positive number (side of the square kernel, cells). "
+        "The default is 17.",
     ),
     (
         'denoiser.kernel="7"',
@@ -52,7 +53,8 @@ WRONG_VALUES = [
     ("denoiser.inner=1", "--set denoiser.inner = 1: must be a table. Write [denoiser.inner] and its keys below it."),
     (
         "denoiser.inner.dekay=1",
-        '--set denoiser.inner.dekay = 1: [denoiser.inner] has no such option. Did you mean "decay"? Options: decay, name.',
+        '--set denoiser.inner.dekay = 1: [denoiser.inner] has no such option. Did you mean "decay"? '
+        "Options: decay, name.",
     ),
     (
         "target.name=tiny.map",
@@ -85,13 +87,14 @@ WRONG_VALUES = [
     ("seed=-1", "--set seed = -1: must be at least 0 (seed of weights, order and noise). The default is 0."),
     (
         "layout.clisp=3",
-        '--set layout.clisp = 3: no part of this recipe reads it. Did you mean "clips"? Options that parts share: clips, scales.',
+        '--set layout.clisp = 3: no part of this recipe reads it. Did you mean "clips"? '
+        "Options that parts share: clips, scales.",
     ),
     (
         "denoiser.clips=32",
         "--set denoiser.clips = 32: small.toml [layout] clips = 64 says otherwise. Write it in [layout] alone.",
     ),
-    ("layout.clips=0", "--set layout.clips = 0: must be at least 1 (clips of the map). Write it."),
+    ("layout.clips=0", "--set layout.clips = 0: must be at least 1 (clips of the map)."),
 ]
 
 
@@ -239,7 +242,8 @@ def test_objectives_need_a_name_each(load: Load, small: str) -> None:
     ):
         load(small + "[[objective]]\nname = 'a'\n[[objective]]\nname = 'a'\n")
     with pytest.raises(
-        RecipeError, match=r"^small\.toml \[objective\]: each objective is a table of its own\. Write \[\[objective\]\]"
+        RecipeError,
+        match=r"^small\.toml \[objective\]: several objectives are tables of their own\. Write \[\[objective\]\]",
     ):
         load(small + "[objective.a]\nrows = 'own'\n")
 
@@ -254,7 +258,8 @@ def test_a_table_beside_several_objectives_is_told_where_it_belongs(load: Load, 
     with pytest.raises(RecipeError) as wrong:
         load(several, overrides=("objective.moment.sampler.steps=3",))
     assert str(wrong.value) == (
-        '--set objective.moment.sampler.steps=3: no objective "moment". Did you mean "moments"? Objectives: moments, videos.'
+        '--set objective.moment.sampler.steps=3: no objective "moment". Did you mean "moments"? '
+        "Objectives: moments, videos."
     )
 
 
@@ -262,8 +267,8 @@ def test_a_recipe_without_an_overlay_refuses_the_embedded_profile(load: Load, sm
     with pytest.raises(RecipeError) as error:
         load(small).with_embedded()
     assert str(error.value) == (
-        "small.toml: there is no [embedded] overlay. Point to the dataset by --set data.root=FOLDER, or write the overlay, "
-        "a small instance that needs no files."
+        "small.toml: there is no [embedded] overlay. Point to the dataset by --set data.root=FOLDER, "
+        "or write the overlay, a small instance that needs no files."
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 import attrs
@@ -67,18 +67,20 @@ def check_denoiser(
     clips: tuple[int, int] = (1, 24),
     examples: int = 10,
     tolerance: float = 1e-5,
+    only: Collection[str] = (),
 ) -> None:
     """Try every law of denoisers; raises LawError, whose message holds the smallest counterexample.
 
     target: whose slots it works on. The condition of a case comes from one of: an encoder (built for ``tiny.INPUTS``,
     or ``tiny.INPUTS_OF_IDS`` with ``ids``), put in eval mode; ``widths``, name to last dimension of features that have
     one random entry a slot (R, M, D); a function of your own. clips: shortest and longest video. examples: cases a law.
+    tolerance: how far two equal results may differ. only: names of the laws to try, all where empty.
     """
     if encoder is not None:
         build = _encoded(encoders.Trial(encoder, ids, None, tolerance))
     else:
         build = condition or _of_slots(target, widths or {})
-    check(DENOISER_LAWS, Trial(denoiser, target, build, tolerance), denoiser, clips, examples)
+    check(DENOISER_LAWS, Trial(denoiser, target, build, tolerance), denoiser, clips, examples, only)
 
 
 @law(DENOISER_LAWS, "answer x0 (R, M, C), the same for every entry of aux, and heads that begin with (R, M).")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 import attrs
@@ -50,14 +51,16 @@ def check_encoder(
     clips: tuple[int, int] = (1, 24),
     examples: int = 10,
     tolerance: float = 1e-5,
+    only: Collection[str] = (),
 ) -> None:
     """Try every law of encoders; raises LawError, whose message holds the smallest counterexample.
 
     encoder: built for ``tiny.INPUTS``, or ``tiny.INPUTS_OF_IDS`` with ``ids``. target: needed where a feature has one
     entry a slot (R, M, D), so that slots can be compared between grids of different size. clips: shortest and longest
     video. examples: cases a law. tolerance: how far two equal results may differ.
+    only: names of the laws to try, all where empty.
     """
-    check(ENCODER_LAWS, Trial(encoder, ids, target, tolerance), encoder, clips, examples)
+    check(ENCODER_LAWS, Trial(encoder, ids, target, tolerance), encoder, clips, examples, only)
 
 
 @law(

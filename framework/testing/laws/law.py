@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, Generic, TypeVar
 
 import attrs
@@ -75,13 +75,25 @@ def law(
     return add
 
 
-def check(laws: Iterable[Law[Subject]], subject: Subject, part: object, clips: tuple[int, int], examples: int) -> None:
-    """Try every law on ``examples`` cases of videos between ``clips[0]`` and ``clips[1]`` clips long.
+def check(
+    laws: Iterable[Law[Subject]],
+    subject: Subject,
+    part: object,
+    clips: tuple[int, int],
+    examples: int,
+    only: Collection[str] = (),
+) -> None:
+    """Try laws on ``examples`` cases each, of videos between ``clips[0]`` and ``clips[1]`` clips long.
 
-    The cases are the same every time. Raises LawError with the smallest counterexample that was found.
+    The cases are the same every time. only: names of the laws to try, all where empty. Raises LawError with the
+    smallest counterexample that was found, ValueError where ``only`` names no law.
     """
-    for one in laws:
-        _try(one, subject, part, one.cases(clips), examples)
+    known = {one.name: one for one in laws}
+    if set(only) - known.keys():
+        raise ValueError(f"no such law: {', '.join(sorted(set(only) - known.keys()))}; known: {', '.join(known)}")
+    for name, one in known.items():
+        if not only or name in only:
+            _try(one, subject, part, one.cases(clips), examples)
 
 
 def _try(one: Law[Subject], subject: Subject, part: object, cases: SearchStrategy[Case], examples: int) -> None:

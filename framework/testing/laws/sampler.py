@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from itertools import pairwise
 from typing import Final
 
@@ -61,15 +62,21 @@ class Walk:
 
 
 def check_sampler(
-    sampler: Sampler, *, target: Target | None = None, clips: tuple[int, int] = (1, 8), examples: int = 20
+    sampler: Sampler,
+    *,
+    target: Target | None = None,
+    clips: tuple[int, int] = (1, 8),
+    examples: int = 20,
+    only: Collection[str] = (),
 ) -> None:
     """Try every law of samplers; raises LawError, whose message holds the smallest counterexample.
 
     target: whose values are noised, a toy map by default. clips: shortest and longest video. examples: cases a law.
+    only: names of the laws to try, all where empty.
     A sampler with a schedule keeps it in ``alphas_cumprod`` (T,); one without forgets x0 altogether at t = 1.
     """
     trial = Trial(sampler, target or ToyCells(ToyCellsOptions(lengths=clips[1])))
-    check(SAMPLER_LAWS, trial, sampler, clips, examples)
+    check(SAMPLER_LAWS, trial, sampler, clips, examples, only)
 
 
 @law(SAMPLER_LAWS, "return x_t multiplied with slots.mask, t (R,) and a weight (R,), whether or not t was given.")
@@ -88,7 +95,7 @@ def corrupt_and_start_keep_shapes_and_masks(trial: Trial, case: Case) -> None:
 
 @law(SAMPLER_LAWS, "corrupt with sqrt(alphas_cumprod) at the nearest timestep to t (T - 1), last at t = 1, first at 0.")
 def corrupt_keeps_x0_as_the_schedule_says(trial: Trial, case: Case) -> None:
-    """At t = 1 it keeps no more of x0 than its last sqrt(alphas_cumprod), or nothing; at t = 0 no less than the first."""
+    """Of x0 it keeps no more than the last sqrt(alphas_cumprod), or nothing, at t = 1; no less than the first at t = 0."""
     rows, _, slots = trial.at_inference(case)
     alphas_cumprod = getattr(trial.sampler, "alphas_cumprod", None)
     last = 0.0 if alphas_cumprod is None else float(alphas_cumprod[-1]) ** 0.5

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from framework.engine.announce import announce
 from framework.engine.localizer import Localizer
 from framework.engine.localizer import load as load_localizer
 from framework.engine.narrate import Narrator
@@ -44,7 +46,9 @@ def run(
         narrator.say(f"run folder  {result.folder}")
         narrator.say(f"report      {page}")
         view = RunView(chosen.name, result.folder, result.profile, chosen.seed)
-        registry.manager.hook.run_finished(run=view, result=dict(result.metrics))
+        announce(
+            registry, "run_finished", run=view, result=json.loads((result.folder / "metrics.json").read_text("utf-8"))
+        )
     return result
 
 
@@ -63,5 +67,5 @@ def _write_report(folder: Path, registry: Registry) -> Path:
 
     record = read_run(folder)
     view = RunView(record.scores.recipe, folder, record.manifest.profile, record.manifest.seed)
-    sections = [section for found in registry.manager.hook.report_sections(run=view) for section in found]
+    sections = [section for found in announce(registry, "report_sections", run=view) for section in found]
     return write_report(folder, sections)

@@ -15,6 +15,7 @@ import torch
 import framework
 from framework.data.predictions import write_predictions
 from framework.engine import checkpoint
+from framework.engine.announce import announce
 from framework.engine.assemble import Method, assemble
 from framework.engine.boards import Boards
 from framework.engine.data import Data, missing, open_data
@@ -109,7 +110,6 @@ class Run:
         chosen = recipe.evaluate.metric
         self.metric: Metric = chosen.part.factory(chosen.options)
         self.view = RunView(recipe.name, folder, recipe.profile, recipe.seed)
-        self.hooks = registry.manager.hook
         self.began = time.perf_counter()
         self.started = datetime.now(timezone.utc).isoformat(timespec="seconds")
 
@@ -149,7 +149,7 @@ class Run:
         self._introduce(resume)
         self._write_manifest("running")
         (self.folder / "recipe.toml").write_text(self.recipe.to_toml(), encoding="utf-8")
-        self.hooks.run_started(run=self.view)
+        announce(self.registry, "run_started", run=self.view)
         bar = self.narrator.bar(trainer.steps, trainer.progress.step, self.recipe.name)
         with Interrupt() as interrupt, bar as self.bar:
             done = trainer.fit(interrupt)
@@ -169,12 +169,12 @@ class Run:
         def step(number: int, seen: Mapping[str, float]) -> None:
             self.bar.step(number, f"{self.recipe.name}  loss {seen['total']:.4f}")
             boards.step(number, seen)
-            self.hooks.after_train_step(run=self.view, step=number, losses=dict(seen))
+            announce(self.registry, "after_train_step", run=self.view, step=number, losses=dict(seen))
 
         def epoch(number: int, record: Mapping[str, Any]) -> None:
             boards.epoch(number, record)
             self._say_epoch(number, record)
-            self.hooks.after_epoch(run=self.view, epoch=number, record=dict(record))
+            announce(self.registry, "after_epoch", run=self.view, epoch=number, record=dict(record))
 
         return Trainer(
             self.method,
@@ -203,7 +203,9 @@ class Run:
         """Evaluate on the validation split, or, where there is none, on the test split for the curve alone."""
         split = self.data.validation or self.data.test
         found = self.evaluate(split, examples=0)
-        self.hooks.after_evaluation(run=self.view, split=split, metrics=dict(found.metrics), predictions=None)
+        announce(
+            self.registry, "after_evaluation", run=self.view, split=split, metrics=dict(found.metrics), predictions=None
+        )
         return {split: found.metrics}
 
     def evaluate(self, split: str, examples: int) -> Evaluation:
@@ -225,8 +227,13 @@ class Run:
         write_json(self.folder / "examples.json", found.examples)
         write_json(self.folder / "metrics.json", self._metrics(name, found))
         self._write_manifest("finished")
-        self.hooks.after_evaluation(
-            run=self.view, split=self.data.test, metrics=dict(found.metrics), predictions=predictions
+        announce(
+            self.registry,
+            "after_evaluation",
+            run=self.view,
+            split=self.data.test,
+            metrics=dict(found.metrics),
+            predictions=predictions,
         )
         return RunResult(found.metrics, self.folder, self.recipe.profile, finished=True)
 

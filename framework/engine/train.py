@@ -22,7 +22,7 @@ from framework.engine.interrupt import Interrupt
 from framework.engine.loss import losses, total
 from framework.engine.optimize import MovingAverage, optimizer_of, rate
 from framework.engine.seeding import restore_states, states
-from framework.errors import UserError
+from framework.errors import PluginError, UserError
 from framework.recipe import TrainOptions
 
 
@@ -97,7 +97,12 @@ class Trainer:
         self.modules.train()
         while self.progress.epoch < self.options.epochs and not self.progress.stopped:
             self.method.at(self.progress.epoch / self.options.epochs)
-            if not self._epoch(interrupt):
+            try:
+                whole = self._epoch(interrupt)
+            except PluginError:
+                self.save_resumable()
+                raise
+            if not whole:
                 self.save_resumable()
                 return False
             self._finish_epoch()
@@ -108,14 +113,15 @@ class Trainer:
         began = time.perf_counter()
         done = self.progress.seconds
         for group in _groups(self.loader.batches(self.progress.epoch, self.progress.batch), self.options.accumulate):
-            self._step(group)
+            seen = self._step(group)
             self.progress.batch += len(group)
             self.progress.seconds = done + time.perf_counter() - began
+            self.watch.step(self.progress.step, seen)
             if interrupt.requested:
                 return False
         return True
 
-    def _step(self, group: list[Batch]) -> None:
+    def _step(self, group: list[Batch]) -> dict[str, float]:
         progress = self.progress
         factor = rate(progress.step, self.steps, self.options)
         for settings in self.optimizer.param_groups:
@@ -131,7 +137,7 @@ class Trainer:
         progress.step += 1
         for name, value in seen.items():
             progress.sums[name] = progress.sums.get(name, 0.0) + value
-        self.watch.step(progress.step, seen)
+        return seen
 
     def _update(self, seen: Mapping[str, float]) -> None:
         if not math.isfinite(seen["total"]):

@@ -9,8 +9,7 @@ import attrs
 
 from framework.core.options import Rule
 from framework.core.part import Part
-from framework.recipe.toml import write_value
-from framework.recipe.values import plain, wording
+from framework.recipe.values import default_of, wording
 
 PROBES: Final = ((float("-inf"),), (float("inf"),), ("",), (), float("-inf"), float("inf"), -1, 0, "")
 """Values of which a rule refuses one at least; lists first, since a rule for lists may take a text for one."""
@@ -48,9 +47,8 @@ def _describe(options: type, prefix: str) -> list[OptionView]:
 
 def _view(name: str, hint: Any, field: attrs.Attribute[Any]) -> OptionView:
     words, rule = wording(hint), field.metadata.get("rule")
-    default = None if field.default is attrs.NOTHING else write_value(plain(field.default))
     shared = bool(field.metadata.get("shared"))
-    return OptionView(name, words, default, field.metadata["doc"], _stated(rule) if rule else "", shared)
+    return OptionView(name, words, default_of(field), field.metadata["doc"], _stated(rule) if rule else "", shared)
 
 
 def _stated(rule: Rule) -> str:

@@ -68,11 +68,7 @@ def override(tree: Tree, overrides: Iterable[str]) -> None:
     layer: dict[str, Any] = {}
     for text in overrides:
         keys, value = _assignment(text)
-        if keys[0] == "objective" and len(keys) > 1 and keys[1] not in (known := tree.at(("objective",)) or {}):
-            raise RecipeError(
-                f'{OVERRIDE} {text}: no objective "{keys[1]}".{nearest(keys[1], known)} '
-                f"Objectives: {', '.join(known) or 'only the unnamed one; leave objective.NAME. out'}."
-            )
+        _refuse_misplaced(tree, text, keys)
         if isinstance(value, str) and selector(tuple(keys)) == "name":
             keys.append("name")
         table = layer
@@ -82,6 +78,19 @@ def override(tree: Tree, overrides: Iterable[str]) -> None:
             table = table[key]
         table[keys[-1]] = value
     tree.merge(normal(layer, OVERRIDE), lambda _: Origin(OVERRIDE))
+
+
+def _refuse_misplaced(tree: Tree, text: str, keys: Sequence[str]) -> None:
+    """Refuse an override that would make a table instead of changing one."""
+    place = f"{OVERRIDE} {text}"
+    if keys[0] == "profile":
+        raise RecipeError(f"{place}: the profile decides more than a key can. Use --profile.")
+    if keys[0] == "embedded" and "embedded" not in tree.values:
+        raise RecipeError(f"{place}: {tree.file} has no [embedded] overlay. Write one, or leave embedded. out.")
+    known = tree.at(("objective",)) or {}
+    if keys[0] == "objective" and len(keys) > 1 and keys[1] not in known:
+        names = ", ".join(known) or "only the unnamed one; leave objective.NAME. out"
+        raise RecipeError(f'{place}: no objective "{keys[1]}".{nearest(keys[1], known)} Objectives: {names}.')
 
 
 def overlaid(tree: Tree, overrides: Sequence[str] = ()) -> Tree:

@@ -19,8 +19,7 @@ from framework.recipe.files import find_recipe, overlaid, parse_tree, read_tree
 from framework.recipe.options import EvaluateOptions, TrainOptions
 from framework.recipe.recipe import MAIN, Chosen, DataChoice, EvaluateChoice, Objective, Recipe
 from framework.recipe.structure import Structurer
-from framework.recipe.tree import OBJECTIVE_TABLES, OVERRIDE, PART_TABLES, Tree, selector
-from framework.recipe.tree import Path as Keys
+from framework.recipe.tree import OBJECTIVE_TABLES, OVERRIDE, PART_TABLES, Keys, Tree, selector
 from framework.recipe.values import Mismatch, convert
 from framework.registry import RESERVED, Registry, load_registry
 

@@ -11,8 +11,8 @@ import tomli
 
 from framework.errors import nearest
 from framework.recipe.toml import write_value
-from framework.recipe.tree import Path, Tree
-from framework.recipe.values import Mismatch, convert, plain, wording
+from framework.recipe.tree import Keys, Tree
+from framework.recipe.values import Mismatch, convert, default_of, wording
 
 T = TypeVar("T")
 ABSENT: Final = object()
@@ -37,7 +37,7 @@ class Structurer:
         if problem not in self.problems:
             self.problems.append(problem)
 
-    def table(self, path: Path) -> Mapping[str, Any]:
+    def table(self, path: Keys) -> Mapping[str, Any]:
         """The table at ``path``, empty where it is absent; anything but a table is a mistake."""
         value = self.tree.at(path)
         if value is None or isinstance(value, dict):
@@ -45,7 +45,7 @@ class Structurer:
         self.complain(f"{self.tree.place(path)}: must be a table. Write [{'.'.join(path)}] and its keys below it.")
         return {}
 
-    def refuse_unknown(self, path: Path, known: Iterable[str], owner: str, besides: Collection[str] = ()) -> None:
+    def refuse_unknown(self, path: Keys, known: Iterable[str], owner: str, besides: Collection[str] = ()) -> None:
         """Note every key of a table that ``owner`` does not have; ``besides`` are keys that are no options."""
         names = sorted(known)
         for key in self.table(path):
@@ -55,7 +55,7 @@ class Structurer:
                     f"Options: {', '.join(names) or 'none'}."
                 )
 
-    def build(self, cls: type[T], path: Path) -> T | None:
+    def build(self, cls: type[T], path: Keys) -> T | None:
         """Build ``cls`` of the keys of the table at ``path`` that it knows; None where one of them is wrong."""
         before = self.complaints
         hints = typing.get_type_hints(cls)
@@ -68,7 +68,7 @@ class Structurer:
             self.complain(f"{self.tree.table(path)}: {error}")
             return None
 
-    def _value(self, field: attrs.Attribute[Any], hint: Any, path: Path) -> Any:
+    def _value(self, field: attrs.Attribute[Any], hint: Any, path: Keys) -> Any:
         here = self._source(field, path)
         value = self.tree.at(here)
         if value is None:
@@ -77,7 +77,7 @@ class Structurer:
             return ABSENT
         if attrs.has(hint):
             self.refuse_unknown(here, attrs.fields_dict(hint), f"[{'.'.join(here)}]")
-            return self.build(hint, here)
+            return self.build(hint, here) if isinstance(value, dict) else ABSENT
         try:
             converted = convert(value, hint)
         except Mismatch:
@@ -89,8 +89,8 @@ class Structurer:
             self.complain(f"{self.tree.place(here)}: {broken} ({_doc(field)}).{_default(field)}")
         return converted
 
-    def _source(self, field: attrs.Attribute[Any], path: Path) -> Path:
-        """Path of an option's value: its own table's, or [layout]'s where the option is shared."""
+    def _source(self, field: attrs.Attribute[Any], path: Keys) -> Keys:
+        """Keys of an option's value: its own table's, or [layout]'s where the option is shared."""
         own, common = (*path, field.name), ("layout", field.name)
         if not field.metadata.get("shared"):
             return own
@@ -105,7 +105,7 @@ class Structurer:
             )
         return common
 
-    def _miss(self, field: attrs.Attribute[Any], hint: Any, path: Path) -> None:
+    def _miss(self, field: attrs.Attribute[Any], hint: Any, path: Keys) -> None:
         place = " here or in [layout]" if field.metadata.get("shared") else ""
         self.complain(
             f"{self.tree.table(path)}: {field.name} is missing ({_doc(field)}). "
@@ -118,7 +118,8 @@ def _doc(field: attrs.Attribute[Any]) -> str:
 
 
 def _default(field: attrs.Attribute[Any]) -> str:
-    return "" if field.default is attrs.NOTHING else f" The default is {write_value(plain(field.default))}."
+    default = default_of(field)
+    return "" if default is None else f" The default is {default}."
 
 
 def _remedy(field: attrs.Attribute[Any], hint: Any, value: Any) -> str:

@@ -13,7 +13,7 @@ from framework.errors import RecipeError
 from framework.recipe.options import EvaluateOptions
 from framework.recipe.toml import write_value
 
-Path = tuple[str, ...]
+Keys = tuple[str, ...]
 """Keys from the top of a recipe; an objective stands under its name, as in ("objective", "main", "target")."""
 
 OBJECTIVE_TABLES: Final = ("rows", "target", "denoiser", "sampler")
@@ -26,7 +26,7 @@ class Origin:
     """Where a value was written. file: as messages show it, or ``--set``. table: the table that its path starts in."""
 
     file: str
-    table: Path = ()
+    table: Keys = ()
 
 
 @attrs.define
@@ -35,16 +35,16 @@ class Tree:
 
     file: str
     values: dict[str, Any] = attrs.field(factory=dict)
-    origins: dict[Path, Origin] = attrs.field(factory=dict)
+    origins: dict[Keys, Origin] = attrs.field(factory=dict)
 
-    def at(self, path: Path) -> Any:
+    def at(self, path: Keys) -> Any:
         """The value at ``path``, None where there is none."""
         value: Any = self.values
         for key in path:
             value = value.get(key) if isinstance(value, dict) else None
         return value
 
-    def place(self, path: Path) -> str:
+    def place(self, path: Keys) -> str:
         """Where ``path`` was written, as in ``charades.toml [denoiser] kernel = 8``."""
         origin = self.origin(path)
         value = _short(write_value(self.at(path)))
@@ -53,20 +53,20 @@ class Tree:
             return f"{OVERRIDE} {'.'.join(whole)} = {value}"
         return f"{origin.file} {_table(whole[:-1])}{whole[-1]} = {value}"
 
-    def table(self, path: Path) -> str:
+    def table(self, path: Keys) -> str:
         """Where the table at ``path`` was written, as in ``charades.toml [denoiser]``."""
         origin = self.origin(path)
         file = self.file if origin.file == OVERRIDE else origin.file
         return f"{file} {_table((*origin.table, *path))}".rstrip()
 
-    def origin(self, path: Path) -> Origin:
+    def origin(self, path: Keys) -> Origin:
         """Origin of a value; of a table that was merged from several files, that of its part's name."""
         chooser = selector(path)
         known = [path[:length] for length in range(len(path), 0, -1)]
         found = [self.origins[each] for each in ([(*path, chooser)] if chooser else []) + known if each in self.origins]
         return found[0] if found else Origin(self.file)
 
-    def merge(self, layer: Mapping[str, Any], origin: Callable[[Path], Origin], path: Path = ()) -> None:
+    def merge(self, layer: Mapping[str, Any], origin: Callable[[Keys], Origin], path: Keys = ()) -> None:
         """Lay ``layer`` over the table at ``path``; tables merge, anything else replaces.
 
         A part that is replaced by another takes its options with it, those of the overlay included: they mean nothing
@@ -88,11 +88,11 @@ class Tree:
                 table[key] = copy.deepcopy(value)
                 self.origins[here] = origin(here)
 
-    def _replaces(self, layer: Mapping[str, Any], path: Path) -> bool:
+    def _replaces(self, layer: Mapping[str, Any], path: Keys) -> bool:
         key = selector(path)
         return key is not None and key in layer and self.at(path).get(key, layer[key]) != layer[key]
 
-    def _drop_options(self, path: Path, *, keep_own: bool = False) -> None:
+    def _drop_options(self, path: Keys, *, keep_own: bool = False) -> None:
         """Drop a part's options; with ``keep_own``, only where the table does not choose a part itself."""
         table = self.at(path)
         if isinstance(table, dict) and not (keep_own and selector(path) in table):
@@ -110,7 +110,7 @@ class Tree:
         return Tree(self.file, copy.deepcopy(self.values), dict(self.origins))
 
 
-def selector(path: Path) -> str | None:
+def selector(path: Keys) -> str | None:
     """The key that chooses the part of a table: ``name``, or ``rule`` for [evaluate]; None where there is no part."""
     local = _local(path)
     if local == ("evaluate",):
@@ -118,13 +118,13 @@ def selector(path: Path) -> str | None:
     return "name" if local == ("data", "text") or (len(local) == 1 and local[0] in PART_TABLES) else None
 
 
-def _local(path: Path) -> Path:
+def _local(path: Keys) -> Keys:
     """The path without what the overlay and an objective put before it."""
     path = path[1:] if path[:1] == ("embedded",) else path
     return path[2:] if path[:1] == ("objective",) else path
 
 
-def _kept(path: Path) -> set[str]:
+def _kept(path: Keys) -> set[str]:
     """Keys of a table that do not belong to its part."""
     local = _local(path)
     if local == ("data",):
@@ -133,7 +133,7 @@ def _kept(path: Path) -> set[str]:
     return set(attrs.fields_dict(EvaluateOptions)) if local == ("evaluate",) else set()
 
 
-def normal(table: Mapping[str, Any], file: str, path: Path = ()) -> dict[str, Any]:
+def normal(table: Mapping[str, Any], file: str, path: Keys = ()) -> dict[str, Any]:
     """Bring a table of a file to the form that is merged.
 
     A part given by its name alone becomes a table, and ``[[objective]]`` becomes one table by name. RecipeError where
@@ -151,7 +151,7 @@ def normal(table: Mapping[str, Any], file: str, path: Path = ()) -> dict[str, An
     return found
 
 
-def _by_name(objectives: Any, file: str, path: Path) -> dict[str, Any]:
+def _by_name(objectives: Any, file: str, path: Keys) -> dict[str, Any]:
     header = ".".join(path)
     if isinstance(objectives, Mapping) and file == OVERRIDE:
         return normal(objectives, file, path)
@@ -171,7 +171,7 @@ def _by_name(objectives: Any, file: str, path: Path) -> dict[str, Any]:
     return found
 
 
-def _table(path: Path) -> str:
+def _table(path: Keys) -> str:
     return f"[{'.'.join(path)}] " if path else ""
 
 

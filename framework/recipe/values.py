@@ -14,6 +14,7 @@ from typing import Any, Final
 import attrs
 
 from framework.errors import PluginError
+from framework.recipe.toml import write_value
 
 NONE: Final = "none"
 ONE: Final[dict[Any, str]] = {int: "a whole number", float: "a number", bool: "true or false", str: "text in quotes"}
@@ -86,3 +87,13 @@ def plain(value: Any) -> Any:
     if attrs.has(type(value)):
         return {field.name: plain(getattr(value, field.name)) for field in attrs.fields(type(value))}
     return [plain(entry) for entry in value] if isinstance(value, tuple) else value
+
+
+def default_of(field: attrs.Attribute[Any]) -> str | None:
+    """The default of an option as TOML, None where it must be given."""
+    default: Any = field.default
+    if default is attrs.NOTHING:
+        return None
+    # To a type checker attrs.Factory is a function.
+    made = default.factory() if isinstance(default, attrs.Factory) else default  # type: ignore[arg-type]
+    return write_value(plain(made))

@@ -17,7 +17,7 @@ from framework.core.options import at_least, option
 from framework.core.space import Space
 from framework.core.structures import Candidates, Condition, Index, Prediction, Rows, Slots
 from framework.core.target import Target
-from framework.moments.iou import iou
+from framework.moments import iou
 
 
 @attrs.frozen

@@ -79,10 +79,11 @@ def test_a_stopped_run_goes_on_exactly_where_it_was(
 ) -> None:
     step = Trainer._step
 
-    def stopping(self: Trainer, group: list[Batch]) -> None:
-        step(self, group)
+    def stopping(self: Trainer, group: list[Batch]) -> dict[str, float]:
+        seen = step(self, group)
         if self.progress.step == stop_at:
             interrupt.requested = True
+        return seen
 
     interrupt = Interrupt()
     monkeypatch.setattr(engine_run, "Interrupt", lambda: interrupt)
@@ -150,7 +151,9 @@ def test_a_loaded_run_localizes_inside_the_video(finished: RunResult) -> None:
     scores = [moment.score for moment in moments]
     assert scores == sorted(scores, reverse=True)
     together = localizer.localize(video, ["a person opens a door", "another"], top=3)[0]
-    assert [attrs.astuple(moment) for moment in together] == [pytest.approx(attrs.astuple(moment), abs=1e-5) for moment in moments]
+    assert [attrs.astuple(moment) for moment in together] == [
+        pytest.approx(attrs.astuple(moment), abs=1e-5) for moment in moments
+    ]
 
 
 def test_a_checkpoint_loads_from_a_folder_that_moved(finished: RunResult, tmp_path: Path) -> None:

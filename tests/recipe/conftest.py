@@ -78,7 +78,7 @@ class ConvOptions:
     dropout: float = option(0.0, doc="dropout")
     bias: bool = option(True, doc="bias")
     act: str = option("relu", doc="activation")
-    dilations: tuple[int, ...] = option((1, 2), doc="dilations", rule=every(at_least(1)))
+    dilations: tuple[int, ...] = option(attrs.Factory(lambda: (1, 2)), doc="dilations", rule=every(at_least(1)))
     betas: tuple[float, float] = option((0.9, 0.99), doc="decays")
     ranges: tuple[tuple[float, float], ...] = option((), doc="ranges")
     limit: float | None = option(None, doc="limit", rule=above(0))

@@ -263,6 +263,23 @@ def test_a_table_beside_several_objectives_is_told_where_it_belongs(load: Load, 
     )
 
 
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("profile=embedded", "the profile decides more than a key can. Use --profile."),
+        ("embedded.seed=1", "small.toml has no [embedded] overlay. Write one, or leave embedded. out."),
+        (
+            "objective.main.sampler.steps=1",
+            'no objective "main". Objectives: only the unnamed one; leave objective.NAME. out.',
+        ),
+    ],
+)
+def test_an_override_changes_tables_and_makes_none(load: Load, small: str, override: str, message: str) -> None:
+    with pytest.raises(RecipeError) as error:
+        load(small, overrides=(override,))
+    assert str(error.value) == f"--set {override}: {message}"
+
+
 def test_a_recipe_without_an_overlay_refuses_the_embedded_profile(load: Load, small: str) -> None:
     with pytest.raises(RecipeError) as error:
         load(small).with_embedded()

@@ -158,7 +158,7 @@ def test_every_resolved_value_may_be_set_and_setting_it_to_itself_changes_nothin
 ) -> None:
     (folder / "small.toml").write_text(small)
     recipe = load_recipe("small.toml", (), registry)
-    leaves = _leaves(recipe.resolved)
+    leaves = _leaves({key: value for key, value in recipe.resolved.items() if key != "profile"})
     assert len(leaves) > 40
     overrides = [f"{'.'.join(path)}={write_toml({'v': value}).partition(' = ')[2].strip()}" for path, value in leaves]
     assert load_recipe("small.toml", overrides, registry) == recipe

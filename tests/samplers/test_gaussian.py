@@ -281,7 +281,7 @@ def test_the_shares_of_training_are_handed_to_the_engine() -> None:
     [
         (
             {"eta": 0.5, "solver": "dpmpp_2m"},
-            r'eta = 0\.5 with solver = "dpmpp_2m".*remove eta, or use solver = "ddim"',
+            r'eta = 0\.5 with solver = "dpmpp_2m".*or use solver = "ddim"',
         ),
         ({"eta": 1.0, "solver": "ddpm"}, r'eta = 1 with solver = "ddpm".*remove eta'),
         ({"steps": 1, "spacing": "leading"}, r'spacing = "leading" with steps = 1.*use spacing = "trailing"'),

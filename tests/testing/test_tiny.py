@@ -41,7 +41,7 @@ def test_words_come_as_ids_or_as_the_vectors_of_the_same_ids() -> None:
     assert tiny.INPUTS_OF_IDS.vocabulary is not None
     assert 2 <= int(ids[mask].min()) <= int(ids[mask].max()) < tiny.INPUTS_OF_IDS.vocabulary
     assert bool((ids[~mask] == 0).all())
-    table = {word: vector for word, vector in zip(ids[mask].tolist(), vectors[mask], strict=True)}
+    table = dict(zip(ids[mask].tolist(), vectors[mask], strict=True))
     assert all(torch.equal(table[word], vector) for word, vector in zip(ids[mask].tolist(), vectors[mask], strict=True))
 
 

@@ -95,7 +95,7 @@ def corrupt_and_start_keep_shapes_and_masks(trial: Trial, case: Case) -> None:
 
 @law(SAMPLER_LAWS, "corrupt with sqrt(alphas_cumprod) at the nearest timestep to t (T - 1), last at t = 1, first at 0.")
 def corrupt_keeps_x0_as_the_schedule_says(trial: Trial, case: Case) -> None:
-    """Of x0 it keeps no more than the last sqrt(alphas_cumprod), or nothing, at t = 1; no less than the first at t = 0."""
+    """It keeps no more of x0 than the last sqrt(alphas_cumprod), or nothing, at t = 1; no less than the first at 0."""
     rows, _, slots = trial.at_inference(case)
     alphas_cumprod = getattr(trial.sampler, "alphas_cumprod", None)
     last = 0.0 if alphas_cumprod is None else float(alphas_cumprod[-1]) ** 0.5

@@ -14,7 +14,7 @@ from framework.core.noise import KeyedNoise
 from framework.core.sampler import Sampler
 from framework.core.structures import Candidates, Condition, Prediction, Rows, Slots
 from framework.core.target import Target
-from framework.moments.iou import iou
+from framework.moments import iou
 from framework.samplers import Gaussian, GaussianOptions, OneStep, OneStepOptions
 from framework.testing import strategies, tiny
 from framework.testing.laws.law import Law, check, expect, expect_close, expect_shape, law, take

@@ -430,9 +430,9 @@ BROKEN_DENOISERS: list[tuple[str, type[ToyDenoiser]]] = [
 
 @pytest.mark.parametrize(("law", "broken"), BROKEN_TARGETS)
 def test_a_broken_target_is_caught_by_the_law_it_breaks(law: str, broken: Any) -> None:
-    options = ToySpansOptions() if issubclass(broken, ToySpans) else ToyCellsOptions(lengths=24)
+    options = ToySpansOptions() if issubclass(broken, ToySpans) else ToyCellsOptions(lengths=8)
     with pytest.raises(LawError) as caught:
-        check_target(broken(options), only=[law])
+        check_target(broken(options), clips=(1, 8), only=[law])
     assert caught.value.law == law
     assert str(caught.value).startswith(f"{broken.__name__} breaks the law {law}: ")
 
@@ -456,7 +456,7 @@ def test_a_broken_denoiser_is_caught_by_the_law_it_breaks(law: str, broken: type
     torch.manual_seed(0)
     denoiser = broken(ToyNetworkOptions(), Site(WIDTHS, channels=1))
     with pytest.raises(LawError) as caught:
-        check_denoiser(denoiser, target=CELLS, encoder=toy_encoder(), only=[law])
+        check_denoiser(denoiser, target=CELLS, encoder=toy_encoder(), clips=(1, 8), only=[law])
     assert caught.value.law == law
 
 

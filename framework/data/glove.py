@@ -58,8 +58,8 @@ class GloveText(TextSource):
         if self.path.is_file():
             return []
         return [
-            f"{self.path}: no GloVe file there. Get it from https://nlp.stanford.edu/projects/glove/ and point to it by "
-            "--set data.text.file=FILE, or learn word vectors instead by --set data.text=learned."
+            f"{self.path}: no GloVe file there. Get it from https://nlp.stanford.edu/projects/glove/ and point to it "
+            "by --set data.text.file=FILE, or learn word vectors instead by --set data.text=learned."
         ]
 
     def prepare(self, train_sentences: Iterable[str], all_sentences: Iterable[str]) -> None:

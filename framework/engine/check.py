@@ -13,17 +13,18 @@ import torch
 
 from framework.core.noise import GeneratorNoise, KeyedNoise
 from framework.core.structures import Batch
+from framework.data.cache import VideoCache
 from framework.data.clip_length import clip_length_report
 from framework.data.dataset import Dataset, Query
 from framework.engine.assemble import Method, Objective, assemble
-from framework.engine.data import Data, missing, open_data
+from framework.engine.data import Data, missing, open_data, open_dataset, open_video
 from framework.engine.loss import losses, total
 from framework.engine.predict import condition
 from framework.engine.score import choose
 from framework.engine.seeding import seed_everything
 from framework.errors import Problems, UserError
-from framework.recipe import Recipe, load_recipe
-from framework.registry import Registry, load_registry
+from framework.recipe import DataChoice, load_recipe, peek_data
+from framework.registry import load_registry
 
 SHOWN = 5
 """Lines of one kind that are shown; the others are counted."""
@@ -52,16 +53,23 @@ class Findings:
 
 
 def check_recipe(path: str, overrides: Sequence[str] = (), profile: str = "full") -> Findings:
-    """Check parts, options, files, features and one step of training and of prediction, on CPU."""
+    """Check parts, options, files and features, and one loss and one answer on CPU; what can be checked still is."""
     found, registry = Findings(), load_registry()
-    _check_plugins(registry, found)
+    found.warnings.extend(str(failure) for failure in registry.failures)
+    recipe = None
     with found.collecting():
         recipe = load_recipe(path, overrides, registry)
         recipe = recipe.with_embedded(registry) if profile == "embedded" else recipe
         found.facts.append(f"recipe {recipe.name}: {len(recipe.objectives)} objective(s), profile {recipe.profile}")
-        found.problems.extend(missing(recipe))
-        if not found.problems:
-            _check_data(recipe, found)
+    choice = None
+    with found.collecting():
+        choice = recipe.data if recipe else peek_data(path, overrides, registry)
+    if choice is not None:
+        with found.collecting():
+            _check_files(choice, found)
+    if recipe is not None and not found.problems:
+        with found.collecting():
+            _check_step(open_data(recipe), found)
     return found
 
 
@@ -81,35 +89,37 @@ def check_dataset(name: str, root: Path) -> Findings:
     return found
 
 
-def _check_plugins(registry: Registry, found: Findings) -> None:
-    found.warnings.extend(str(failure) for failure in registry.failures)
-
-
-def _check_data(recipe: Recipe, found: Findings) -> None:
-    data = open_data(recipe)
-    for split, queries in data.queries.items():
-        _describe_split(split, queries, found)
-    everything = [query for queries in data.queries.values() for query in queries]
-    before = len(found.problems)
-    with found.collecting():
-        width = data.features.require(query.video for query in everything)
-        found.facts.append(f"features {data.features.name}: {width} columns")
-        _check_values(data, everything, found)
-        if recipe.data.options.mode == "window":
-            report = clip_length_report(everything, data.features, recipe.data.options.clip_s)
-            _shorten(found.warnings, list(report.warnings))
-            report.require()
-    if len(found.problems) == before:
+def _check_files(choice: DataChoice, found: Findings) -> None:
+    """Read every annotation and every feature once."""
+    if lacking := missing(choice):
+        found.problems.extend(lacking)
+        return
+    dataset = open_dataset(choice)
+    everything: list[Query] = []
+    for split in dataset.splits:
         with found.collecting():
-            _check_step(data, found)
+            queries = dataset.queries(split)
+            _describe_split(split, queries, found)
+            everything += queries
+    features = open_video(choice, dataset)
+    with found.collecting():
+        width = features.require(query.video for query in everything)
+        found.facts.append(f"features {features.name}: {width} columns")
+    here = [query for query in everything if query.video in features.videos()]
+    _check_values(features, here, found)
+    if choice.options.mode == "window" and here:
+        report = clip_length_report(here, features, choice.options.clip_s)
+        _shorten(found.warnings, list(report.warnings))
+        with found.collecting():
+            report.require()
 
 
-def _check_values(data: Data, queries: Sequence[Query], found: Findings) -> None:
+def _check_values(features: VideoCache, queries: Sequence[Query], found: Findings) -> None:
     """Read every video once; the source refuses what is not finite."""
     wrong: list[str] = []
     for video in sorted({query.video for query in queries}):
         try:
-            data.features.read(video)
+            features.read(video)
         except UserError as error:
             wrong.append(str(error))
     _shorten(found.problems, wrong)

@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 
 from framework.core.encoder import Inputs
 from framework.data.cache import VideoCache
-from framework.data.dataset import Dataset, FeatureSource, Query
+from framework.data.dataset import Dataset, Query
 from framework.data.features import open_features
 from framework.data.holdout import hold_out
 from framework.data.loader import Loader
-from framework.data.options import DataOptions
 from framework.data.text import TextSource
 from framework.errors import RecipeError
-from framework.recipe import Recipe
+from framework.recipe import DataChoice, Recipe
 
 HELD_OUT: Final = "held_out"
 """Name of the split that a recipe's [data] holdout takes from the training videos."""
@@ -85,50 +84,46 @@ def truths_of(queries: Sequence[Query]) -> dict[int | str, NDArray[np.float64]]:
     return {query.id: np.array([moment[:2] for moment in query.moments]).reshape(-1, 2) for query in queries}
 
 
-def open_dataset(recipe: Recipe) -> Dataset:
-    """Build the dataset part of a recipe; nothing is read yet."""
-    chosen = recipe.data.dataset
-    dataset: Dataset = chosen.part.factory(chosen.options, Path(recipe.data.options.root))
+def open_dataset(choice: DataChoice) -> Dataset:
+    """Build the dataset that a recipe's [data] chooses; nothing is read yet."""
+    dataset: Dataset = choice.dataset.part.factory(choice.dataset.options, Path(choice.options.root))
     return dataset
 
 
-def missing(recipe: Recipe) -> list[str]:
-    """What the dataset of a recipe lacks on this machine, one line each; empty where it can be used."""
-    dataset, options = open_dataset(recipe), recipe.data.options
+def missing(choice: DataChoice) -> list[str]:
+    """What the data of a recipe lack on this machine, one line each; empty where they can be used."""
+    dataset, options = open_dataset(choice), choice.options
     lines = list(dataset.missing())
     path = dataset.root / (options.video or "")
     if options.video and not path.exists():
         lines.append(
             f"{path}: no video features there. Point to them by --set data.root=FOLDER --set data.video=FILE_OR_FOLDER."
         )
-    return lines + open_text(recipe).missing()
+    return lines + open_text(choice).missing()
 
 
-def open_text(recipe: Recipe) -> TextSource:
-    """Build the text part of a recipe; it still has to be prepared or restored."""
-    chosen = recipe.data.text
-    source: TextSource = chosen.part.factory(chosen.options, Path(recipe.data.options.root))
+def open_text(choice: DataChoice) -> TextSource:
+    """Build the text source of a recipe; it still has to be prepared or restored."""
+    source: TextSource = choice.text.part.factory(choice.text.options, Path(choice.options.root))
     return source
 
 
-def _opened(recipe: Recipe, dataset: Dataset) -> FeatureSource:
-    """The features that the recipe names, else those that the dataset brings along."""
-    options: DataOptions = recipe.data.options
-    if options.video is not None:
-        return open_features(dataset.root / options.video)
-    source = dataset.features()
+def open_video(choice: DataChoice, dataset: Dataset) -> VideoCache:
+    """Open the features that a recipe names, else those that its dataset brings along."""
+    options = choice.options
+    source = dataset.features() if options.video is None else open_features(dataset.root / options.video)
     if source is None:
         raise RecipeError(
-            f"{recipe.where('data')} video is not set, and {recipe.data.dataset.part.name} brings no features along. "
-            f"Name an HDF5 file, or a folder of .npy or .npz files, relative to {dataset.root}."
+            f"[data] video is not set, and {choice.dataset.part.name} brings no features along. Name an HDF5 file, or "
+            f"a folder of .npy or .npz files, relative to {dataset.root}."
         )
-    return source
+    return VideoCache(source, normalize=options.normalize, cache_mb=options.cache_mb)
 
 
 def open_data(recipe: Recipe) -> Data:
     """Open everything, prepare the text source on the training split, hold out a share where the recipe asks."""
-    dataset, options = open_dataset(recipe), recipe.data.options
-    features = VideoCache(_opened(recipe, dataset), normalize=options.normalize, cache_mb=options.cache_mb)
+    dataset, share = open_dataset(recipe.data), recipe.data.options.holdout
+    features = open_video(recipe.data, dataset)
     test = dataset.test if recipe.evaluate.split == "auto" else recipe.evaluate.split
     if test not in dataset.splits:
         raise RecipeError(
@@ -137,13 +132,13 @@ def open_data(recipe: Recipe) -> Data:
         )
     queries = {dataset.train: dataset.queries(dataset.train)}
     validation = dataset.validation
-    if options.holdout:
-        queries[dataset.train], queries[HELD_OUT] = hold_out(queries[dataset.train], options.holdout, recipe.seed)
+    if share:
+        queries[dataset.train], queries[HELD_OUT] = hold_out(queries[dataset.train], share, recipe.seed)
         validation = HELD_OUT
     for split in (validation, test):
         if split is not None and split not in queries:
             queries[split] = dataset.queries(split)
-    text = open_text(recipe)
+    text = open_text(recipe.data)
     sentences = {query.text for found in queries.values() for query in found}
     text.prepare([query.text for query in queries[dataset.train]], sorted(sentences))
     return Data(recipe, dataset, features, text, queries, validation, test)

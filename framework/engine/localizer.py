@@ -132,7 +132,7 @@ def load(run_or_checkpoint: Path | str, device: str = "auto") -> Localizer:
     tensors, meta = checkpoint.load(path, place)
     recipe = parse_recipe(_text(meta, path), path, load_registry())
     inputs = Inputs(**meta["inputs"])
-    text = open_text(recipe)
+    text = open_text(recipe.data)
     text.restore(meta["text"])
     method = assemble(recipe, inputs)
     checkpoint.restore(method.modules, tensors, path)

@@ -50,7 +50,7 @@ def settle_profile(recipe: Recipe, profile: str, registry: Registry, narrator: N
 
     profile: "full" refuses where files are missing, "embedded" takes the overlay in any case, "auto" falls back to it.
     """
-    lacking = [] if profile == "embedded" else missing(recipe)
+    lacking = [] if profile == "embedded" else missing(recipe.data)
     if not lacking and profile != "embedded":
         return recipe
     if profile == "full":

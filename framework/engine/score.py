@@ -54,7 +54,7 @@ def score_file(
     registry = load_registry()
     recipe = _recipe_beside(predictions, registry) if data is None else None
     if recipe is not None:
-        name, dataset = recipe.data.dataset.part.name, open_dataset(recipe)
+        name, dataset = recipe.data.dataset.part.name, open_dataset(recipe.data)
     else:
         name = str(data)
         chosen = choose(registry, "dataset", name, "--data")

@@ -4,7 +4,7 @@ from framework.recipe.describe import OptionView, describe
 from framework.recipe.files import find_recipe, recipe_names
 from framework.recipe.options import EvaluateOptions, OptimizerOptions, TrainOptions
 from framework.recipe.recipe import MAIN, Chosen, DataChoice, EvaluateChoice, Objective, Recipe
-from framework.recipe.resolve import load_recipe, parse_recipe
+from framework.recipe.resolve import load_recipe, parse_recipe, peek_data
 from framework.recipe.toml import write_toml
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "find_recipe",
     "load_recipe",
     "parse_recipe",
+    "peek_data",
     "recipe_names",
     "write_toml",
 ]

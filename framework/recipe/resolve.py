@@ -27,7 +27,7 @@ TABLES: Final = (*PART_TABLES, "layout", "objective", "weights", "train", "evalu
 TOP: Final = ("name", "seed", "profile", *TABLES, "embedded")
 OVERLAY: Final = ("seed", *TABLES)
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-DEFAULTS: Final[Mapping[str, str]] = {"rows": "own"}
+DEFAULTS: Final[Mapping[str, str]] = {"rows": "own", "text": "learned"}
 """The part of a table that may be left out."""
 T = TypeVar("T")
 
@@ -60,6 +60,14 @@ def load_recipe(
 def parse_recipe(text: str, source: Path, registry: Registry | None = None) -> Recipe:
     """Read a resolved recipe from its text, as a checkpoint holds it; ``source`` is named in messages."""
     return _recipe(parse_tree(text, str(source)), source, registry, ())
+
+
+def peek_data(
+    path_or_name: str | os.PathLike[str], overrides: Sequence[str] = (), registry: Registry | None = None
+) -> DataChoice | None:
+    """Read the [data] table alone, so that files can be checked beside other mistakes; None where it is wrong too."""
+    tree = read_tree(find_recipe(path_or_name), overrides)
+    return Resolver(tree, registry or load_registry(), []).data()
 
 
 def _recipe(tree: Tree, source: Path, registry: Registry | None, overrides: Sequence[str]) -> Recipe:
@@ -96,7 +104,7 @@ class Resolver:
         """Return the recipe, None where anything is wrong with it."""
         self._refuse_unknown_tables()
         head = self.structure.build(Head, ())
-        data = self._data()
+        data = self.data()
         encoder = self._part("encoder", ("encoder",))
         objectives = self._objectives()
         weights = self._weights()
@@ -190,7 +198,8 @@ class Resolver:
             self._complain(str(error))
             return None
 
-    def _data(self) -> DataChoice | None:
+    def data(self) -> DataChoice | None:
+        """Resolve the [data] table."""
         options = self.structure.build(DataOptions, ("data",))
         dataset = self._part("dataset", ("data",), DataOptions)
         text = self._part("text", ("data", "text"))

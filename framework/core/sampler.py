@@ -21,8 +21,8 @@ class Denoise(Protocol):
 class Sampler(ABC):
     """Built as ``Sampler(options)``. Knows tensors and a schedule, never a moment.
 
-    self_condition: share of training rows whose denoiser is also given its own first answer.
-    own_predictions: share of training rows whose noisy value is made from the model's own first answer instead of x0.
+    self_condition: share of training batches whose denoiser is also given its own first answer.
+    own_predictions: share of training batches whose noisy value is made from its own first answer instead of x0.
     """
 
     self_condition: float = 0.0

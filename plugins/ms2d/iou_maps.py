@@ -17,7 +17,7 @@ from framework.core.structures import Candidates, Condition, Prediction, Rows, S
 from framework.core.target import Target
 from framework.errors import RecipeError
 from framework.targets import MapPyramid
-from plugins.ms2d.layout import cells_inside, pyramid_of
+from plugins.ms2d.layout import cells_inside, check_layout, pyramid_of
 
 
 @attrs.frozen
@@ -60,7 +60,7 @@ class IouMaps(Target):
     def __init__(self, options: IouMapsOptions) -> None:
         if options.min_iou >= options.max_iou:
             raise ValueError(f"min_iou = {options.min_iou} must be less than max_iou = {options.max_iou}")
-        MapPyramid.cached(options.clips, options.scales, options.anchors)
+        check_layout(options.clips, options.scales, options.anchors)
         self.options = options
         self.ceiling = 0.5 if options.value == "full" else 0.0
         self.space = Space(scale=options.scale, signed=options.range == "signed")

@@ -9,6 +9,14 @@ from framework.core.structures import Condition, Prediction, Slots
 from framework.targets import MapPyramid, map_rows
 
 
+def check_layout(clips: int, scales: int, anchors: int) -> None:
+    """Refuse a layout that no features can be made for; raises ValueError."""
+    if (longest := anchors << (scales - 1)) > clips:
+        raise ValueError(f"clips = {clips} must hold the longest cell, anchors * 2^(scales - 1) = {longest}")
+    if scales > 1 and anchors % 2:
+        raise ValueError(f"anchors = {anchors} must be even where there are several scales: half are copied")
+
+
 def pyramid_of(clips: Tensor, window: int, scales: int, anchors: int) -> MapPyramid:
     """Maps that hold every video of a batch; clips: (V,) long. Encoder and target call this, so their cells agree."""
     return MapPyramid.cached(map_rows(clips, window, scales), scales, anchors)

@@ -16,8 +16,6 @@ class ProposalStack(nn.Module):
 
     def __init__(self, width: int, scales: int, anchors: int, norm: str) -> None:
         super().__init__()
-        if scales > 1 and anchors % 2:
-            raise ValueError(f"anchors = {anchors}: must be even where there are several scales, half are copied")
         self.scales = nn.ModuleList()
         for scale in range(scales):
             first = (1, 1) if scale == 0 else (3, 2)

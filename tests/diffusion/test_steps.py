@@ -112,6 +112,14 @@ def test_ddim_at_eta_one_stays_finite_in_float32_where_the_textbook_radical_turn
         assert torch.allclose(single.double(), double, rtol=0, atol=1e-6), f"{steps} steps"
 
 
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 998), st.sampled_from([0.0, 1e-18, 1e-16]))
+def test_ddim_at_eta_one_stays_finite_on_a_schedule_that_ends_in_pure_noise(t_next: int, last: float) -> None:
+    x, x0, z = torch.tensor([[1.5], [0.2], [-0.7]], dtype=torch.float64)
+    ddim = ddim_step(x, x0, last, COSINE[t_next], 1.0, z)
+    assert torch.allclose(ddim, ddpm_step(x, x0, last, COSINE[t_next], z), rtol=0, atol=1e-12)
+
+
 # Coefficient of x0 in one step at eta = 0: as eq. 5 of the MS-2D diffusion paper is printed, and as it must be.
 @pytest.mark.parametrize(
     ("t", "t_next", "printed", "true"),

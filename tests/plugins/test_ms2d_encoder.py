@@ -206,5 +206,5 @@ def test_several_videos_a_row_are_refused():
 
 
 def test_odd_anchors_with_several_scales_are_refused():
-    with pytest.raises(ValueError, match="anchors = 3: must be even"):
+    with pytest.raises(ValueError, match="anchors = 3 must be even"):
         TanEncoder(attrs.evolve(SMALL, anchors=3), Inputs(video=6, text=5))

@@ -259,6 +259,10 @@ def test_time_power_moves_training_towards_noise_or_away(power: float) -> None:
     assert 0 <= float(times.min()) <= float(times.max()) <= 1
 
 
+def test_the_strongest_lean_towards_noise_stays_inside_the_schedule() -> None:
+    assert drawn_times(50, time_power=1e-17).tolist() == [1.0] * 50
+
+
 def test_time_per_batch_draws_one_time_for_all_rows() -> None:
     assert len(drawn_times(50, time_per="batch").unique()) == 1
     assert len(drawn_times(50, time_per="row").unique()) > 40
@@ -381,11 +385,18 @@ def test_a_schedule_keeps_float64_while_states_keep_the_dtype_of_the_data() -> N
 
 
 def test_a_network_that_answers_in_half_precision_does_not_lower_the_precision_of_the_state() -> None:
-    seen: list[torch.dtype] = []
+    said = torch.tensor([0.1, 0.37, 0.6, 0.9])[None, :, None].bfloat16()
 
-    def half(x_t: Tensor, t: Tensor, previous: Prediction | None = None) -> Prediction:
-        seen.append(x_t.dtype)
-        return Prediction(torch.full_like(x_t, 0.3, dtype=torch.bfloat16))
+    def states(x0: Tensor) -> list[Tensor]:
+        seen: list[Tensor] = []
 
-    gaussian(steps=3).sample(half, slots_of(), TARGET, keyed())
-    assert seen == [torch.float32] * 3
+        def network(x_t: Tensor, t: Tensor, previous: Prediction | None = None) -> Prediction:
+            seen.append(x_t)
+            return Prediction(x0)
+
+        gaussian(steps=3).sample(network, slots_of(), TARGET, keyed())
+        return seen
+
+    for half, single in zip(states(said), states(said.float()), strict=True):
+        assert half.dtype == torch.float32
+        assert torch.equal(half, single)

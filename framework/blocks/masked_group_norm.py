@@ -45,5 +45,5 @@ class MaskedGroupNorm(nn.Module):
 
     def _by_group(self, channels: Tensor) -> Tensor:
         """Average (R, D) over each group and hand every channel its group's mean."""
-        means = channels.unflatten(-1, (self.groups, -1)).mean(dim=-1, keepdim=True)
+        means = channels.reshape(len(channels), self.groups, -1).mean(dim=-1, keepdim=True)
         return means.expand(-1, -1, channels.shape[-1] // self.groups).flatten(1)

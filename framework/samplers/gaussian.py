@@ -46,6 +46,12 @@ class GaussianOptions:
         1.0, doc="training draws t = u^power, u uniform; 1 = uniform, below 1 leans to noise", rule=above(0)
     )
     time_per: str = option("row", doc="one training t a row, or one a batch", rule=one_of("row", "batch"))
+    start_share: float = option(
+        0.0, doc="share of training rows that are given the very state that sampling starts from", rule=between(0, 1)
+    )
+    start_first: float = option(
+        0.0, doc="share of training, from its beginning, in which all rows are given that state", rule=between(0, 1)
+    )
     loss_weight: str = option(
         "none",
         doc="a row's weight by its t: none, or min(SNR, 5) (Hang et al. 2023)",
@@ -81,17 +87,32 @@ class Gaussian(Sampler):
         self.alphas_cumprod = schedule(options.schedule, options.timesteps)
         self.pairs = timestep_pairs(options.timesteps, options.steps, options.spacing)
         self.times = torch.arange(options.timesteps) / (options.timesteps - 1)
+        self.start_share = options.start_share
+        self.at(0.0)
+
+    def at(self, progress: float) -> None:
+        self.start_share = 1.0 if progress < self.options.start_first else self.options.start_share
 
     def corrupt(self, x0: Tensor, slots: Slots, noise: Noise, t: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """Noise x0 (R, M, C), signal units, at the timestep nearest to t (R,), or at a drawn one.
 
         Returns x_t, the t of that timestep and its loss weight. Raises ValueError where t is outside [0, 1].
+
+        Where t is drawn, a share of the rows is given what ``start`` gives. Below a temperature of 1 that state is none
+        that the forward process ever makes, and a network that was not trained on it answers it badly; at
+        temperature 0 those rows are the problem of the one-step process.
         """
+        starts = None if t is not None or not self.start_share else noise.uniform(x0.shape[0]) < self.start_share
         index = self._drawn(x0.shape[0], noise) if t is None else self._nearest(t)
+        if starts is not None:
+            index = index.to(starts.device).masked_fill(starts, self.pairs[0][0])
         index = index.to(x0.device)
         alpha = self.alphas_cumprod.to(x0.device)[index]
-        x_t = add_noise(x0, noise.normal(slots, x0.shape[-1]).to(x0), alpha) * slots.mask[..., None]
-        return x_t, self.times.to(x0.device)[index], self._weight(alpha)
+        drawn = noise.normal(slots, x0.shape[-1]).to(x0)
+        x_t = add_noise(x0, drawn, alpha)
+        if starts is not None:
+            x_t = torch.where(starts.to(x0.device)[:, None, None], self.options.temperature * drawn, x_t)
+        return x_t * slots.mask[..., None], self.times.to(x0.device)[index], self._weight(alpha)
 
     def start(self, slots: Slots, channels: int, noise: Noise) -> tuple[Tensor, Tensor]:
         """Noise (R, M, C) times the temperature, at the first timestep that is visited: 1, unless spacing is leading.

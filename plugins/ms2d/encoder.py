@@ -15,7 +15,7 @@ from framework.core.encoder import Encoder, Inputs
 from framework.core.options import at_least, one_of, option
 from framework.core.structures import Condition, Index
 from framework.targets import map_rows
-from plugins.ms2d.layout import cells_inside, pyramid_of
+from plugins.ms2d.layout import cells_inside, check_layout, pyramid_of
 from plugins.ms2d.proposals import ProposalStack
 from plugins.ms2d.sentence import SentenceEncoder
 
@@ -56,10 +56,7 @@ class TanEncoder(Encoder):
 
     def __init__(self, options: TanOptions, inputs: Inputs) -> None:
         super().__init__()
-        if (longest := options.anchors << (options.scales - 1)) > options.clips:
-            raise ValueError(
-                f"clips = {options.clips} must hold the longest cell, anchors * 2^(scales - 1) = {longest}"
-            )
+        check_layout(options.clips, options.scales, options.anchors)
         self.options, width = options, options.width
         self.widths = {"cells": width, "clips": 1, "clip": 1}
         self.clip = nn.Linear(inputs.video, width)

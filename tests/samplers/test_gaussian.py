@@ -317,6 +317,8 @@ OTHER: dict[str, object] = {
     "loss_weight": "snr_capped",
     "self_condition": 0.5,
     "own_predictions": 0.5,
+    "start_share": 0.9,
+    "start_first": 0.5,
 }
 
 
@@ -400,3 +402,19 @@ def test_a_network_that_answers_in_half_precision_does_not_lower_the_precision_o
     for half, single in zip(states(said), states(said.float()), strict=True):
         assert half.dtype == torch.float32
         assert torch.equal(half, single)
+
+
+def test_a_share_of_training_rows_is_given_the_state_that_sampling_starts_from() -> None:
+    mask = torch.ones(4000, 3, dtype=torch.bool)
+    slots = Slots(mask, mask.long(), None, ((3,),))
+    x0 = torch.ones(4000, 3, 1)
+    noise = GeneratorNoise(torch.Generator().manual_seed(0))
+    process = Gaussian(GaussianOptions(temperature=0.0, start_share=0.4, start_first=0.5))
+    for progress, share in ((0.0, 1.0), (0.49, 1.0), (0.5, 0.4), (1.0, 0.4)):
+        process.at(progress)
+        x_t, t, _ = process.corrupt(x0, slots, noise)
+        empty = (x_t == 0).flatten(1).all(dim=1)
+        assert (t[empty] == 1).all()
+        assert abs(float(empty.float().mean()) - share) < 0.03
+        x_t, t, _ = process.corrupt(x0, slots, noise, torch.full((4000,), 0.1))
+        assert (x_t.flatten(1) != 0).any(dim=1).all()

@@ -52,6 +52,8 @@ def write(videos: Sequence[Video], out: Path, width: int, seed: int, *, force: b
 
     Raises DataError where the file exists (without ``force``), cannot be written or does not read back right.
     """
+    if width < 1:
+        raise DataError(f"--width {width}: must be at least 1.")
     if out.exists() and not force:
         raise DataError(f"{out}: exists already. Name another file, or add --force to replace it.")
     constants, partial = SimulationConstants(), out.with_name(out.name + ".partial")
@@ -105,24 +107,18 @@ def _videos(folder: Path) -> list[Video]:
 
 
 def _progress(videos: Sequence[Video], what: str) -> Iterator[Video]:
-    return iter(track(videos, what, console=Console(stderr=True), transient=True))
+    console = Console(stderr=True)
+    return iter(track(videos, what, console=console, transient=True, disable=not console.is_terminal))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("data", type=Path, metavar="DATA_DIR", help="folder with Charades_v1_{train,test}.csv")
     parser.add_argument("out", type=Path, metavar="OUT.hdf5", help="file to write")
-    parser.add_argument("--width", type=_positive, default=256, help="numbers a row (default %(default)s)")
+    parser.add_argument("--width", type=int, default=256, help="numbers a row (default %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="seed of every draw (default %(default)s)")
     parser.add_argument("--force", action="store_true", help="replace OUT.hdf5 if it exists")
     return parser
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{number}: must be at least 1")
-    return number
 
 
 if __name__ == "__main__":

@@ -91,8 +91,9 @@ class Draws:
 
     def uniform(self, *shape: int) -> Floats:
         """Numbers in [0, 1)."""
-        raw = self._bits.random_raw(math.prod(shape))
-        return (np.asarray(raw, dtype=np.uint64) >> np.uint64(11)).astype(np.float64).reshape(shape) * 2.0**-53
+        raw = np.asarray(self._bits.random_raw(math.prod(shape)), dtype=np.uint64)
+        numbers: Floats = (raw >> np.uint64(11)) * 2.0**-53
+        return numbers.reshape(shape)
 
     def normal(self, *shape: int) -> Floats:
         """Standard normal numbers (Box and Muller 1958)."""
@@ -177,8 +178,8 @@ def overlap(found: Seen, duration: float, count: int, constants: SimulationConst
     centre = (np.arange(count)[:, None] + 0.5) * constants.clip_s
     low = np.maximum(centre - constants.field_s / 2, 0)
     high = np.minimum(centre + constants.field_s / 2, max(duration, constants.clip_s))
-    shared: Floats = np.minimum(found.end, high) - np.maximum(found.start, low)
-    return np.maximum(shared, 0) / (high - low)
+    share: Floats = np.maximum(np.minimum(found.end, high) - np.maximum(found.start, low), 0) / (high - low)
+    return share
 
 
 def coloured(draws: Draws, count: int, constants: SimulationConstants) -> Floats:

@@ -95,6 +95,8 @@ class Trainer:
     def fit(self, interrupt: Interrupt) -> bool:
         """Train to the end; False where the user stopped it. The folder can be resumed after every epoch and stop."""
         self.modules.train()
+        if not self.options.epochs:
+            self._save("last")
         while self.progress.epoch < self.options.epochs and not self.progress.stopped:
             self.method.at(self.progress.epoch / self.options.epochs)
             try:
@@ -165,7 +167,7 @@ class Trainer:
             "metrics": {},
         }
         with self.average.applied():
-            if self.every and (progress.epoch % self.every == 0 or progress.epoch == self.options.epochs):
+            if self._due():
                 record["metrics"] = self.watch.evaluate()
                 self._choose(record["metrics"])
             self._save("last")
@@ -173,6 +175,13 @@ class Trainer:
         self.append_history(record)
         self.save_resumable()
         self.watch.epoch(progress.epoch, record)
+
+    def _due(self) -> bool:
+        """Whether this epoch is evaluated: each ``every``-th, and the last one if anything is to be seen or chosen."""
+        last = self.progress.epoch == self.options.epochs
+        if not self.every:
+            return last and self.select is not None
+        return last or self.progress.epoch % self.every == 0
 
     def _choose(self, metrics: Mapping[str, Mapping[str, float]]) -> None:
         """Keep the weights if they are the best so far; ask for a stop if none were for too long."""

@@ -25,7 +25,7 @@ VERBS: Final = (
     ("inspecting", "examining"),
     ("hiding", "concealing"),
 )
-"""A row a verb: its synonyms."""
+"""The words for each verb. A simulated network sees verb v as class v."""
 
 OBJECTS: Final = (
     ("cup", "mug"),
@@ -37,16 +37,15 @@ OBJECTS: Final = (
     ("shoe", "sneaker"),
     ("laptop", "computer"),
 )
-"""A row an object: its synonyms."""
+"""The words for each object. A simulated network sees object o as class len(VERBS) + o."""
 
 SUBJECTS: Final = ("a person", "someone", "the man", "a woman", "the person")
-ARTICLES: Final = ("a", "the")
 FORMS: Final = ("", " is", " is", " begins", " starts", " keeps")
+ARTICLES: Final = ("a", "the")
 TAILS: Final = ("", "", "", " again", " slowly", " quickly", " in the room", " near the window", " while standing")
 ROOMS: Final = ("kitchen", "bedroom", "living room", "hallway", "garage", "study")
-WORDS: Final = (VERBS, OBJECTS, SUBJECTS, FORMS, TAILS, ROOMS)
-ACTIVITIES: Final = len(OBJECTS) * len(VERBS)
-CLASSES: Final = len(OBJECTS) + len(VERBS)
+WORDS: Final = (VERBS, OBJECTS, SUBJECTS, FORMS, ARTICLES, TAILS, ROOMS)
+CLASSES: Final = len(VERBS) + len(OBJECTS)
 
 
 @attrs.frozen
@@ -55,10 +54,11 @@ class ScriptConstants:
 
     video_s, moment_s: mean and standard deviation of the lengths of videos and activities (log-normal).
     video_range_s, moment_range_s: shortest and longest. edge_s: a start is drawn this far beyond either end of the
-    video and moved inside, so that as in Charades-STA about a third of the moments touch an end.
-    activities: fewest and most activities of a video. asked: chances that one, two or three of them are asked about.
-    reworded: chance that a moment is asked about twice. same_object, same_verb: chance that another activity of the
-    video shares the object, or the verb, with one that is asked about.
+    video and moved inside, so that as in Charades-STA a third of the moments touch an end.
+    activities: fewest and most activities of a video, but for those made to distract. asked: chances that one, two or
+    three of them are asked about. reworded: chance that a moment is asked about twice, in other words.
+    same_object, same_verb: chance that another activity of the video is made to share the object, or the verb, with one
+    that is asked about.
     """
 
     video_s: tuple[float, float] = (30.6, 8.5)
@@ -74,22 +74,33 @@ class ScriptConstants:
 
 
 @attrs.frozen
-class Asked:
-    """One moment and the sentences that ask for it."""
+class Activity:
+    """A verb done to an object, as rows of ``VERBS`` and ``OBJECTS``, from ``start`` to ``end`` seconds."""
 
-    interval: Interval
-    sentences: tuple[str, ...]
+    verb: int
+    item: int
+    start: float
+    end: float
 
 
 @attrs.frozen
 class Script:
-    """All activities of one video, those asked about first. An activity asked about happens once in its video."""
+    """All activities of one video. asked: sentences for each of the first ones; each of these happens once."""
 
     video: str
     duration: float
     room: str
-    intervals: tuple[Interval, ...]
-    asked: tuple[Asked, ...]
+    activities: tuple[Activity, ...]
+    asked: tuple[tuple[str, ...], ...]
+
+    @property
+    def intervals(self) -> list[Interval]:
+        """What a network can see: each activity's motion and its thing, so that sentences share what they teach."""
+        return [
+            Interval(label, activity.start, activity.end)
+            for activity in self.activities
+            for label in (activity.verb, len(VERBS) + activity.item)
+        ]
 
 
 def write_script(video: str, constants: ScriptConstants, seed: int) -> Script:
@@ -97,64 +108,61 @@ def write_script(video: str, constants: ScriptConstants, seed: int) -> Script:
     draws = Draws("script", seed, video)
     duration = round(_length(draws, constants.video_s, constants.video_range_s), 2)
     fewest, most = constants.activities
-    total = fewest + draws.integer(most - fewest + 1)
-    count = _pick_share(draws, constants.asked) + 1
-    labels = _labels(draws, count, total, constants)
-    intervals = tuple(_place(draws, label, duration, constants) for label in labels)
-    asked = tuple(Asked(interval, _sentences(draws, interval.label, constants)) for interval in intervals[:count])
-    return Script(video, duration, ROOMS[draws.integer(len(ROOMS))], intervals, asked)
+    least = fewest + draws.integer(most - fewest + 1)
+    asked = _pick_share(draws, constants.asked) + 1
+    pairs = _pairs(draws, asked, least, constants)
+    activities = tuple(Activity(*pair, *_place(draws, duration, constants)) for pair in pairs)
+    sentences = tuple(_sentences(draws, verb, item, constants) for verb, item in pairs[:asked])
+    return Script(video, duration, _pick(draws, ROOMS), activities, sentences)
 
 
-def verb_and_object(label: int) -> tuple[int, int]:
-    """Rows of ``VERBS`` and ``OBJECTS`` that an activity is made of; neighbouring activities share the object."""
-    item, verb = divmod(label, len(VERBS))
-    return verb, item
+def _pairs(draws: Draws, asked: int, least: int, constants: ScriptConstants) -> list[tuple[int, int]]:
+    """Verb and object of each activity, no two alike: those asked about, then distractors, then any others."""
+    pairs: list[tuple[int, int]] = []
+    while len(pairs) < asked:
+        _add(pairs, draws.integer(len(VERBS)), draws.integer(len(OBJECTS)))
+    for verb, item in pairs[:asked]:
+        if draws.number() < constants.same_object:
+            _add(pairs, _another(draws, verb, len(VERBS)), item)
+        if draws.number() < constants.same_verb:
+            _add(pairs, verb, _another(draws, item, len(OBJECTS)))
+    while len(pairs) < least:
+        _add(pairs, draws.integer(len(VERBS)), draws.integer(len(OBJECTS)))
+    return pairs
 
 
-def say(label: int, draws: Draws) -> str:
-    """One sentence for an activity."""
-    verb, item = verb_and_object(label)
-    subject, form, article, tail = (_pick(draws, words) for words in (SUBJECTS, FORMS, ARTICLES, TAILS))
-    return f"{subject}{form} {_pick(draws, VERBS[verb])} {article} {_pick(draws, OBJECTS[item])}{tail}."
+def _add(pairs: list[tuple[int, int]], verb: int, item: int) -> None:
+    if (verb, item) not in pairs:
+        pairs.append((verb, item))
 
 
-def _sentences(draws: Draws, label: int, constants: ScriptConstants) -> tuple[str, ...]:
-    first = second = say(label, draws)
+def _another(draws: Draws, index: int, count: int) -> int:
+    return (index + 1 + draws.integer(count - 1)) % count
+
+
+def _place(draws: Draws, duration: float, constants: ScriptConstants) -> tuple[float, float]:
+    """Start and end of an activity, to 0.1 s as people annotate."""
+    length = min(_length(draws, constants.moment_s, constants.moment_range_s), duration)
+    latest = duration - length
+    drawn = draws.number() * (latest + 2 * constants.edge_s) - constants.edge_s
+    start = min(max(drawn, 0.0), latest)
+    end = duration if drawn >= latest else min(round(start + length, 1), duration)
+    return round(start, 1), end
+
+
+def _sentences(draws: Draws, verb: int, item: int, constants: ScriptConstants) -> tuple[str, ...]:
+    first = second = say(verb, item, draws)
     if draws.number() >= constants.reworded:
         return (first,)
     while second == first:
-        second = say(label, draws)
+        second = say(verb, item, draws)
     return first, second
 
 
-def _labels(draws: Draws, asked: int, total: int, constants: ScriptConstants) -> list[int]:
-    """Activities of a video, no two the same: those asked about, those made to distract from them, any others."""
-    labels: list[int] = []
-    while len(labels) < asked:
-        _add(labels, draws.integer(ACTIVITIES))
-    for label in labels[:asked]:
-        verb, item = verb_and_object(label)
-        if draws.number() < constants.same_object:
-            _add(labels, _pick(draws, [other for other in range(ACTIVITIES) if verb_and_object(other)[1] == item]))
-        if draws.number() < constants.same_verb:
-            _add(labels, _pick(draws, [other for other in range(ACTIVITIES) if verb_and_object(other)[0] == verb]))
-    while len(labels) < total:
-        _add(labels, draws.integer(ACTIVITIES))
-    return labels
-
-
-def _add(labels: list[int], label: int) -> None:
-    if label not in labels:
-        labels.append(label)
-
-
-def _place(draws: Draws, label: int, duration: float, constants: ScriptConstants) -> Interval:
-    """Put an activity somewhere in the video, to 0.1 s as people annotate."""
-    length = min(_length(draws, constants.moment_s, constants.moment_range_s), duration)
-    drawn = draws.number() * (duration - length + 2 * constants.edge_s) - constants.edge_s
-    start = min(max(drawn, 0.0), duration - length)
-    end = duration if drawn >= duration - length else round(start + length, 1)
-    return Interval(label, round(start, 1), min(end, duration))
+def say(verb: int, item: int, draws: Draws) -> str:
+    """One sentence for an activity."""
+    subject, form, article, tail = (_pick(draws, words) for words in (SUBJECTS, FORMS, ARTICLES, TAILS))
+    return f"{subject}{form} {_pick(draws, VERBS[verb])} {article} {_pick(draws, OBJECTS[item])}{tail}"
 
 
 def _length(draws: Draws, moments: tuple[float, float], limits: tuple[float, float]) -> float:
@@ -169,7 +177,7 @@ def _pick(draws: Draws, choices: Sequence[T]) -> T:
     return choices[draws.integer(len(choices))]
 
 
-def _pick_share(draws: Draws, shares: tuple[float, ...]) -> int:
+def _pick_share(draws: Draws, shares: Sequence[float]) -> int:
     """Index drawn with the given chances."""
     drawn, index = draws.number(), 0
     while index < len(shares) - 1 and drawn >= shares[index]:

@@ -85,7 +85,7 @@ class CharadesSta(Dataset):
         digest = hashlib.sha256()
         for split in self.splits:
             for path in (self._text(split), self._csv(split)):
-                content = path.read_bytes()
+                content = _content(path)
                 digest.update(f"{path.name} {len(content)}\n".encode() + content)
         return digest.hexdigest()
 
@@ -105,7 +105,9 @@ class CharadesSta(Dataset):
 def read_queries(path: Path, split: str, videos: dict[str, Video]) -> tuple[list[Query], list[Dropped]]:
     """Read a file of lines ``VIDEO START END##SENTENCE``; return the queries, and place and reason of dropped lines.
 
-    The field's rule (as in the loader of 2D-TAN): an end beyond the video is moved to its end, a start is left as
+    A sentence is what follows ``##`` without its final period, as MS-2D-TAN's loader cuts it: with it, the last word of
+    every sentence would be unknown wherever words are split at white space alone.
+    The same loader's rule for moments: an end beyond the video is moved to its end, a start is left as
     written, and a line whose start is not before that end is dropped without a word. Here a moment that is empty or
     reversed as written is an error instead, but for the known ones of the published file: a mistake of the file is not
     an end that was cut. Raises DataError naming file and line.
@@ -122,11 +124,11 @@ def read_queries(path: Path, split: str, videos: dict[str, Video]) -> tuple[list
         if start >= end and (name, start, end) not in REVERSED:
             raise DataError(f"{place}: start {start} s, end {end} s: a moment must end after it starts. Mend the line.")
         if start >= min(end, video.duration):
-            reason = f"start {start} s is not before end {end} s, cut to the video's {video.duration} s"
+            reason = f"start {start} s is not before end {end} s in a video of {video.duration} s"
             dropped.append((place, reason))
             continue
         moment = (start, min(end, video.duration), 1.0)
-        kept.append(Query(f"{split}_{_number(place)}", text, name, video.duration, (moment,), place))
+        kept.append(Query(f"{split}_{_number(place)}", text.removesuffix("."), name, video.duration, (moment,), place))
     if not kept:
         raise DataError(f"{path}: no query left of this split. Is the file complete?")
     return kept, dropped
@@ -134,12 +136,8 @@ def read_queries(path: Path, split: str, videos: dict[str, Video]) -> tuple[list
 
 def read_videos(path: Path) -> dict[str, Video]:
     """Read a Charades CSV, by video id. Raises DataError naming file and line."""
-    reader = csv.DictReader(io.StringIO(_decode(path), newline=""), strict=True)
-    absent = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
-    if absent:
-        raise DataError(f"{path}:1: no column {', '.join(absent)}. The header must name {', '.join(COLUMNS)}.")
     videos: dict[str, Video] = {}
-    for place, row in _records(path, reader):
+    for place, row in _records(path):
         video = Video(
             row["id"],
             _seconds(row["length"], "length", place, positive=True),
@@ -156,16 +154,24 @@ def read_videos(path: Path) -> dict[str, Video]:
     return videos
 
 
-def _records(path: Path, reader: csv.DictReader[str]) -> Iterator[tuple[str, dict[str, str]]]:
-    """Place and fields of each CSV line; a line that ends early or is badly quoted is an error."""
+def _records(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """Place and fields of each CSV line; a header or line that breaks the form is an error."""
+    reader = csv.DictReader(io.StringIO(_decode(path), newline=""), strict=True)
+    first = 1
     try:
+        columns = reader.fieldnames or ()
+        absent = [column for column in COLUMNS if column not in columns]
+        if absent:
+            raise DataError(f"{path}:1: no column {', '.join(absent)}. The header must name {', '.join(COLUMNS)}.")
+        first = reader.line_num + 1
         for row in reader:
             place = f"{path}:{reader.line_num}"
             if None in row or None in row.values() or not row["id"]:
-                raise DataError(f"{place}: must have the {len(reader.fieldnames or ())} fields that the header names.")
+                raise DataError(f"{place}: must have the {len(columns)} fields that the header names. Mend the line.")
             yield place, row
+            first = reader.line_num + 1
     except csv.Error as error:
-        raise DataError(f"{path}:{reader.line_num}: not a CSV line ({error}). Mend its quotes.") from None
+        raise DataError(f"{path}:{first}: not a CSV line ({error}). Mend its quotes.") from None
 
 
 def _actions(field: str, place: str) -> tuple[Interval, ...]:
@@ -188,7 +194,7 @@ def _parse(line: str, place: str) -> tuple[str, float, float, str]:
     fields, text = head.split(), "".join(rest)
     if len(rest) != 1 or len(fields) != 3:
         raise DataError(f'{place}: "{_short(line)}": must be VIDEO START END##SENTENCE, times in seconds.')
-    if not text.strip():
+    if not text.strip(" ."):
         raise DataError(f'{place}: "{_short(line)}": the sentence after ## is empty. Add it, or remove the line.')
     return fields[0], _seconds(fields[1], "start", place), _seconds(fields[2], "end", place), text
 
@@ -196,7 +202,7 @@ def _parse(line: str, place: str) -> tuple[str, float, float, str]:
 def _seconds(value: str, name: str, place: str, *, positive: bool = False) -> float:
     rule = "more than 0" if positive else "0 or more"
     try:
-        seconds = float(value)
+        seconds = float(value.replace("_", "?"))  # Python's own grouping of digits is no number to anybody else
     except ValueError:
         seconds = math.nan
     if not math.isfinite(seconds) or seconds < 0 or (positive and not seconds):
@@ -221,12 +227,15 @@ def _short(value: str) -> str:
 
 def _decode(path: Path) -> str:
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}).") from None
-    try:
-        return content.decode("utf-8-sig")
+        return _content(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         byte = error.object[error.start]
         raise DataError(f"{path}:{line}: byte 0x{byte:02x} is not UTF-8. Convert the file to UTF-8.") from None
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}). Charades-STA: {HOMEPAGE}") from None

@@ -9,14 +9,15 @@ from torch import Tensor, nn
 
 from framework.blocks import GatedConv, Stylization, TimeEmbedding
 from framework.core.denoiser import Denoiser, Site
-from framework.core.options import at_least, between, odd, one_of, option
+from framework.core.options import at_least, odd, one_of, option
 from framework.core.structures import Condition, Prediction, Slots
-from plugins.ms2d.fusion import ConcatFusion, MultiplyFusion, NoFusion, noisy_channels
-from plugins.ms2d.layout import answer, once
+from plugins.ms2d.fusion import ConcatFusion, MultiplyFusion, NoFusion
+from plugins.ms2d.layout import Scales
+from plugins.ms2d.network import NetworkOptions, once
 
 
 @attrs.frozen
-class ConvOptions:
+class ConvOptions(NetworkOptions, Scales):
     """Options of ``ms2d.conv``."""
 
     width: int = option(512, doc="features a cell", rule=at_least(1))
@@ -31,12 +32,7 @@ class ConvOptions:
     stylize_conv: bool = option(True, doc="let the time in after each convolution")
     residual: bool = option(True, doc="add each convolution to its input instead of replacing it")
     groups: int = option(32, doc="groups of the normalisation, a divisor of width", rule=at_least(1))
-    dropout: float = option(0.0, doc="dropout in stylization", rule=between(0, 1))
-    time_width: int = option(2048, doc="features of the embedded time", rule=at_least(1))
     use_map: bool = option(True, doc="read the noisy map; without it and the time, the network is MS-2D-TAN's")
-    previous: bool = option(False, doc="read the previous answer as a further channel (self-conditioning)")
-    output: str = option("linear", doc="the number itself, or the sigmoid of a logit", rule=one_of("linear", "sigmoid"))
-    scales: int = option(3, doc="maps, each of half the rows of the one before", rule=at_least(1), shared=True)
 
     def check(self, cells: int) -> None:
         """Refuse combinations that cannot work with fused features of width ``cells``; raises ValueError."""
@@ -91,7 +87,7 @@ class ConvDenoiser(Denoiser):
     def forward(
         self, x_t: Tensor, t: Tensor, cond: Condition, slots: Slots, previous: Prediction | None = None
     ) -> Prediction:
-        noisy = noisy_channels(x_t, None if previous is None else previous.x0, self.reads_previous)
+        noisy = self.options.read(x_t, previous)
         time = self.time(t) if self.time is not None else None
         parts = zip(
             self.decoders,
@@ -103,7 +99,7 @@ class ConvDenoiser(Denoiser):
         outputs = [
             decoder(y, once(cond, decoder.fusion.condition, cells), time, mask) for decoder, y, cells, mask in parts
         ]
-        return answer(slots.merge(outputs), slots, self.options.output)
+        return self.options.answer(slots.merge(outputs), slots)
 
 
 class ConvDecoder(nn.Module):
@@ -138,7 +134,7 @@ class ConvDecoder(nn.Module):
 
 
 def _fusion(options: ConvOptions, site: Site) -> nn.Module:
-    channels, cells = site.channels * (2 if options.previous else 1), site.widths["cells"]
+    channels, cells = options.channels(site.channels), site.widths["cells"]
     if not options.use_map:
         return NoFusion()
     if options.condition == "multiply":

@@ -15,13 +15,13 @@ from framework.core.encoder import Encoder, Inputs
 from framework.core.options import at_least, one_of, option
 from framework.core.structures import Condition, Index
 from framework.targets import map_rows
-from plugins.ms2d.layout import cells_inside, check_layout, pyramid_of
+from plugins.ms2d.layout import Layout, cells_inside
 from plugins.ms2d.proposals import ProposalStack
 from plugins.ms2d.sentence import SentenceEncoder
 
 
 @attrs.frozen
-class TanOptions:
+class TanOptions(Layout):
     """Options of ``ms2d.tan``."""
 
     width: int = option(512, doc="features a cell, even", rule=lambda value: at_least(2)(value) or _even(value))
@@ -36,9 +36,6 @@ class TanOptions:
     gain: str = option(
         "none", doc="factor on the unit-norm cells: none (paper) or sqrt_width", rule=one_of("none", "sqrt_width")
     )
-    clips: int = option(64, doc="rows of the finest map; more for a longer video", rule=at_least(1), shared=True)
-    scales: int = option(3, doc="maps, each of half the rows of the one before", rule=at_least(1), shared=True)
-    anchors: int = option(16, doc="columns of each map", rule=at_least(1), shared=True)
 
 
 def _even(value: int) -> str | None:
@@ -56,7 +53,7 @@ class TanEncoder(Encoder):
 
     def __init__(self, options: TanOptions, inputs: Inputs) -> None:
         super().__init__()
-        check_layout(options.clips, options.scales, options.anchors)
+        options.check_layout()
         self.options, width = options, options.width
         self.widths = {"cells": width, "clips": 1, "clip": 1}
         self.clip = nn.Linear(inputs.video, width)
@@ -100,7 +97,7 @@ class TanEncoder(Encoder):
         item = dict(zip(index.sides, (index.ask, index.pool[:, 0]), strict=True))
         video, sentence = encoded["video"], encoded["text"]["sentence"][item["text"]]
         clips = video["clips"][item["video"]]
-        pyramid = pyramid_of(clips, self.options.clips, self.options.scales, self.options.anchors)
+        pyramid = self.options.pyramid(clips)
         grids = [video[f"map{scale}"][:, :rows].flatten(1, 2) for scale, (rows, _) in enumerate(pyramid.shapes)]
         product = torch.cat(grids, dim=1)[item["video"]] * sentence[:, None]
         cells = F.normalize(product.float(), dim=-1) * self.gain * cells_inside(pyramid, clips)[..., None]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 
@@ -57,10 +56,3 @@ class NoFusion(nn.Module):
     def forward(self, y: Tensor, condition: Tensor) -> Tensor:
         """Return ``condition``; y is not read."""
         return condition
-
-
-def noisy_channels(x_t: Tensor, previous: Tensor | None, wanted: bool) -> Tensor:
-    """Noisy value (R, M, C) with the previous answer beside it, (R, M, 2C), zero at the first step, where wanted."""
-    if not wanted:
-        return x_t
-    return torch.cat([x_t, torch.zeros_like(x_t) if previous is None else previous], dim=-1)

@@ -11,17 +11,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from framework.core.noise import Noise
-from framework.core.options import above, at_least, between, one_of, option
+from framework.core.options import above, between, one_of, option
 from framework.core.space import Space
 from framework.core.structures import Candidates, Condition, Prediction, Rows, Slots
 from framework.core.target import Target
 from framework.errors import RecipeError
-from framework.targets import MapPyramid
-from plugins.ms2d.layout import cells_inside, check_layout, pyramid_of
+from plugins.ms2d.layout import Layout, cells_inside
 
 
 @attrs.frozen
-class IouMapsOptions:
+class IouMapsOptions(Layout):
     """Options of ``ms2d.iou_maps``."""
 
     value: str = option(
@@ -35,9 +34,6 @@ class IouMapsOptions:
     )
     range: str = option("signed", doc="signal range: [-scale, scale] or [0, scale]", rule=one_of("signed", "unit"))
     scale: float = option(1.0, doc="upper end of the signal range", rule=above(0))
-    clips: int = option(64, doc="rows of the finest map; more for a longer video", rule=at_least(1), shared=True)
-    scales: int = option(3, doc="maps, each of half the rows of the one before", rule=at_least(1), shared=True)
-    anchors: int = option(16, doc="columns of each map", rule=at_least(1), shared=True)
 
 
 class IouMaps(Target):
@@ -60,17 +56,14 @@ class IouMaps(Target):
     def __init__(self, options: IouMapsOptions) -> None:
         if options.min_iou >= options.max_iou:
             raise ValueError(f"min_iou = {options.min_iou} must be less than max_iou = {options.max_iou}")
-        check_layout(options.clips, options.scales, options.anchors)
+        options.check_layout()
         self.options = options
         self.ceiling = 0.5 if options.value == "full" else 0.0
         self.space = Space(scale=options.scale, signed=options.range == "signed")
 
-    def _pyramid(self, clips: Tensor) -> MapPyramid:
-        return pyramid_of(clips, self.options.clips, self.options.scales, self.options.anchors)
-
     def slots(self, cond: Condition, rows: Rows | None) -> Slots:
         clips, clip = cond.feats["clips"], cond.feats["clip"]
-        pyramid = self._pyramid(clips)
+        pyramid = self.options.pyramid(clips)
         start, length = pyramid.cells[:, 2:].to(clip).unbind(dim=1)
         anchor = torch.stack([start, start + length], dim=-1) * clip[:, None, None]
         mask = cells_inside(pyramid, clips)
@@ -81,7 +74,7 @@ class IouMaps(Target):
         # The first cell is one clip long, which gives back the clip that the anchors were made with.
         clip = slots.anchor[:, 0, 1]
         lengths = slots.split(slots.mask)[0][:, :, 0].sum(dim=1)
-        pyramid = MapPyramid.cached(slots.shapes[0][0], self.options.scales, self.options.anchors)
+        pyramid = self.options.pyramid(lengths)
         value = pyramid.iou(moments[..., 1:3] / clip[:, None, None], mask, lengths)
         if self.options.value == "rescaled":
             value = ((value - self.options.min_iou) / (self.options.max_iou - self.options.min_iou)).clamp(0, 1)
@@ -93,7 +86,8 @@ class IouMaps(Target):
         for part, mask in zip(slots.split(error), slots.split(slots.mask), strict=True):
             cells = mask.flatten(1).sum(dim=1).float()
             share = cells if self.options.mean == "row" else cells.mean()
-            terms.append(part.flatten(1).sum(dim=1) / share.clamp(min=1))
+            # A scale that is coarser than every video has no cell and no error.
+            terms.append(part.flatten(1).sum(dim=1) / share.clamp(min=1 / len(cells)))
         return {self.options.loss: torch.stack(terms).sum(dim=0)}
 
     def _error(self, pred: Prediction, x0: Tensor) -> Tensor:
@@ -106,7 +100,7 @@ class IouMaps(Target):
     def decode(self, preds: Sequence[Prediction], cond: Condition, slots: Slots) -> Candidates:
         """Fuse the scales, the highest score winning, and rank each row's own distinct moments (section 3.4)."""
         clips, clip = cond.feats["clips"], cond.feats["clip"]
-        pyramid = self._pyramid(clips)
+        pyramid = self.options.pyramid(clips)
         scores = preds[-1].x0[..., 0].masked_fill(~slots.mask, -torch.inf)
         ranked, order = pyramid.fuse(scores, clips).sort(dim=1, descending=True, stable=True)
         most = int((ranked > -torch.inf).sum(dim=1).max())

@@ -1,25 +1,38 @@
-"""What the parts of the method agree on: the cells of a video, work done once per condition, the answer's form."""
+"""The maps of a video: their number and size, and which of their cells it has."""
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
+import attrs
+from torch import Tensor
 
-from framework.core.structures import Condition, Prediction, Slots
+from framework.core.options import at_least, option
 from framework.targets import MapPyramid, map_rows
 
 
-def check_layout(clips: int, scales: int, anchors: int) -> None:
-    """Refuse a layout that no features can be made for; raises ValueError."""
-    if (longest := anchors << (scales - 1)) > clips:
-        raise ValueError(f"clips = {clips} must hold the longest cell, anchors * 2^(scales - 1) = {longest}")
-    if scales > 1 and anchors % 2:
-        raise ValueError(f"anchors = {anchors} must be even where there are several scales: half are copied")
+@attrs.frozen
+class Scales:
+    """The part of a layout that a network without positions needs."""
+
+    scales: int = option(3, doc="maps, each of half the rows of the one before", rule=at_least(1), shared=True)
 
 
-def pyramid_of(clips: Tensor, window: int, scales: int, anchors: int) -> MapPyramid:
-    """Maps that hold every video of a batch; clips: (V,) long. Encoder and target call this, so their cells agree."""
-    return MapPyramid.cached(map_rows(clips, window, scales), scales, anchors)
+@attrs.frozen
+class Layout(Scales):
+    """Sizes of the maps; a recipe writes them once, in [layout]."""
+
+    clips: int = option(64, doc="rows of the finest map; more for a longer video", rule=at_least(1), shared=True)
+    anchors: int = option(16, doc="columns of each map", rule=at_least(1), shared=True)
+
+    def check_layout(self) -> None:
+        """Refuse sizes that no features can be made for; raises ValueError."""
+        if (longest := self.anchors << (self.scales - 1)) > self.clips:
+            raise ValueError(f"clips = {self.clips} must hold the longest cell, anchors * 2^(scales - 1) = {longest}")
+        if self.scales > 1 and self.anchors % 2:
+            raise ValueError(f"anchors = {self.anchors} must be even where there are several scales: half are copied")
+
+    def pyramid(self, clips: Tensor) -> MapPyramid:
+        """Maps that hold every video of a batch, clips (V,) long; encoder and target ask here, so their cells agree."""
+        return MapPyramid.cached(map_rows(clips, self.clips, self.scales), self.scales, self.anchors)
 
 
 def cells_inside(pyramid: MapPyramid, clips: Tensor) -> Tensor:
@@ -30,25 +43,3 @@ def cells_inside(pyramid: MapPyramid, clips: Tensor) -> Tensor:
     """
     _, _, start, length = pyramid.cells.to(clips.device).unbind(dim=1)
     return start + length <= clips[:, None]
-
-
-def once(cond: Condition, module: nn.Module, features: Tensor) -> Tensor:
-    """``module(features)``, kept with the condition while sampling, so that only the first step pays for it.
-
-    With gradients on nothing is kept: a graph can be walked once, and weights change between uses.
-    """
-    if torch.is_grad_enabled():
-        return module(features)
-    if module not in cond.memo:
-        cond.memo[module] = module(features)
-    return cond.memo[module]
-
-
-def answer(output: Tensor, slots: Slots, kind: str) -> Prediction:
-    """Clean values from a network's last layer (R, M, C), zero where a slot is padding.
-
-    kind: "linear" for the number itself, "sigmoid" for a probability, which also hands its logit to the loss.
-    """
-    if kind == "linear":
-        return Prediction(output * slots.mask[..., None])
-    return Prediction(torch.sigmoid(output) * slots.mask[..., None], {"logit": output})

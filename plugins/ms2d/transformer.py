@@ -10,33 +10,27 @@ from torch import Tensor, nn
 
 from framework.blocks import TimeEmbedding
 from framework.core.denoiser import Denoiser, Site
-from framework.core.options import at_least, between, one_of, option
+from framework.core.options import at_least, one_of, option
 from framework.core.structures import Condition, Prediction, Slots
 from plugins.ms2d.attention import CellPositions, Layer
-from plugins.ms2d.fusion import BesideFusion, ConcatFusion, noisy_channels
-from plugins.ms2d.layout import answer, once
+from plugins.ms2d.fusion import BesideFusion, ConcatFusion
+from plugins.ms2d.layout import Layout
+from plugins.ms2d.network import NetworkOptions, once
 
 
 @attrs.frozen
-class TransformerOptions:
+class TransformerOptions(NetworkOptions, Layout):
     """Options of ``ms2d.transformer``."""
 
     width: int = option(512, doc="features a token", rule=at_least(1))
     layers: int = option(8, doc="layers", rule=at_least(1))
     heads: int = option(8, doc="attention heads, a divisor of width", rule=at_least(1))
     ffn: int = option(1024, doc="hidden width of the feed-forward network", rule=at_least(1))
-    dropout: float = option(0.0, doc="dropout in attention, feed-forward network and stylization", rule=between(0, 1))
     condition: str = option(
         "cross",
         doc="fused features as further keys, scale by scale (cross) or all scales in one (cross_all), or as channels",
         rule=one_of("cross", "cross_all", "concat"),
     )
-    time_width: int = option(2048, doc="features of the embedded time", rule=at_least(1))
-    previous: bool = option(False, doc="read the previous answer as a further channel (self-conditioning)")
-    output: str = option("linear", doc="the number itself, or the sigmoid of a logit", rule=one_of("linear", "sigmoid"))
-    clips: int = option(64, doc="rows of the finest map; more for a longer video", rule=at_least(1), shared=True)
-    scales: int = option(3, doc="maps, each of half the rows of the one before", rule=at_least(1), shared=True)
-    anchors: int = option(16, doc="columns of each map", rule=at_least(1), shared=True)
 
     def check(self) -> None:
         """Refuse combinations that cannot work; raises ValueError."""
@@ -68,7 +62,7 @@ class TransformerDenoiser(Denoiser):
     def forward(
         self, x_t: Tensor, t: Tensor, cond: Condition, slots: Slots, previous: Prediction | None = None
     ) -> Prediction:
-        noisy = noisy_channels(x_t, None if previous is None else previous.x0, self.reads_previous)
+        noisy = self.options.read(x_t, previous)
         time, codes = self.time(t), self.positions(slots.shapes)
         sizes = slots.sizes if len(self.decoders) > 1 else [slots.mask.shape[1]]
         parts = zip(
@@ -83,7 +77,7 @@ class TransformerDenoiser(Denoiser):
             decoder(y, once(cond, decoder.fusion.condition, cells), code, time, mask)
             for decoder, y, cells, code, mask in parts
         ]
-        return answer(torch.cat(outputs, dim=1), slots, self.options.output)
+        return self.options.answer(torch.cat(outputs, dim=1), slots)
 
 
 class TransformerDecoder(nn.Module):
@@ -91,7 +85,7 @@ class TransformerDecoder(nn.Module):
 
     def __init__(self, options: TransformerOptions, site: Site) -> None:
         super().__init__()
-        channels, cells, width = site.channels * (2 if options.previous else 1), site.widths["cells"], options.width
+        channels, cells, width = options.channels(site.channels), site.widths["cells"], options.width
         self.cross = options.condition != "concat"
         self.fusion = (
             BesideFusion(channels, cells, width) if self.cross else ConcatFusion(channels, width, cells, width)

@@ -193,3 +193,27 @@ def test_a_diverging_run_stops_with_one_line(
     chosen = load_recipe(recipe_file, ["train.optimizer.lr=1e30", "train.clip=0.0"], registry)
     with pytest.raises(UserError, match=r"the loss became (nan|inf)"):
         execute_in(tmp_path / "run", chosen, registry, narrator)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "checkpoint", "selection"),
+    [
+        (["train.epochs=0"], "last", "best checkpoint by R1@0.5 on val"),
+        (["evaluate.every=0"], "best", "best checkpoint by R1@0.5 on val"),
+        (["train.select=last"], "last", "last checkpoint, as the recipe asks"),
+        (["data.holdout=0.2", "train.metric=mIoU"], "best", "best checkpoint by mIoU on held_out"),
+    ],
+)
+def test_the_reported_checkpoint_and_why(
+    overrides: list[str],
+    checkpoint: str,
+    selection: str,
+    tmp_path: Path,
+    recipe_file: Path,
+    registry: Registry,
+    narrator: Narrator,
+) -> None:
+    chosen = load_recipe(recipe_file, overrides, registry)
+    folder = execute_in(tmp_path / "run", chosen, registry, narrator).folder
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert (metrics["checkpoint"], metrics["selection"]) == (checkpoint, selection)

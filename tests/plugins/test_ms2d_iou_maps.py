@@ -139,9 +139,10 @@ def test_the_loss_of_a_row_is_the_mean_over_its_cells_summed_over_scales():
         torch.testing.assert_close(found[row], expected)
 
 
-def test_the_batch_mean_is_the_authors_loss_over_all_cells_of_a_batch():
+@pytest.mark.parametrize("clips", [(16, 5, 9), (2, 5, 3)])
+def test_the_batch_mean_is_the_authors_loss_over_all_cells_of_a_batch(clips: tuple[int, int, int]):
     target = IouMaps(IouMapsOptions(value="rescaled", loss="bce", mean="batch", **LAYOUT))
-    slots = target.slots(condition([16, 5, 9]), None)
+    slots = target.slots(condition(list(clips)), None)
     asked = rows([(0.1, 0.4)], [(0.5, 1.0)], [(0.0, 0.7)])
     x0 = target.encode(asked, slots, NOISE)
     logit = torch.randn(x0.shape, generator=torch.Generator().manual_seed(0))
@@ -150,6 +151,14 @@ def test_the_batch_mean_is_the_authors_loss_over_all_cells_of_a_batch():
     cross = -(truth * score.log() + (1 - truth) * (1 - score).log())[..., 0]
     scales = zip(slots.split(cross), slots.split(slots.mask), strict=True)
     torch.testing.assert_close(found, sum(grid[mask].mean() for grid, mask in scales))
+
+
+def test_a_scale_without_cells_costs_nothing():
+    slots = TARGET.slots(condition([1, 1]), None)
+    x = torch.ones(2, slots.mask.shape[1], 1)
+    for mean in ("row", "batch"):
+        target = IouMaps(attrs.evolve(TARGET.options, mean=mean))
+        assert target.loss(Prediction(x), torch.zeros_like(x), slots, rows([], []))["mse"].tolist() == [1, 1]
 
 
 @pytest.mark.parametrize("value", ["full", "rescaled"])

@@ -113,6 +113,11 @@ class Condition:
     rows: int
     memo: dict[Any, Any] = attrs.field(factory=dict)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the features are, and where a target makes its slots."""
+        return next((feature.device for feature in self.feats.values()), torch.device("cpu"))
+
 
 @attrs.frozen(eq=False)
 class Slots:

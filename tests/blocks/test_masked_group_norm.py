@@ -63,3 +63,11 @@ def test_half_precision_outside_does_not_reach_the_statistics():
 def test_groups_that_do_not_divide_the_width_are_refused():
     with pytest.raises(ValueError, match="3 groups for 8"):
         MaskedGroupNorm(3, 8)
+
+
+def test_statistics_keep_their_digits_under_autocast() -> None:
+    torch.manual_seed(0)
+    norm, x, mask = MaskedGroupNorm(2, 8), 100 + torch.randn(2, 300, 8), torch.ones(2, 300, dtype=torch.bool)
+    exact = norm(x, mask)
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(norm(x, mask), exact, rtol=0, atol=1e-5)

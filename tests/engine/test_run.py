@@ -217,3 +217,18 @@ def test_the_reported_checkpoint_and_why(
     folder = execute_in(tmp_path / "run", chosen, registry, narrator).folder
     metrics = json.loads((folder / "metrics.json").read_text())
     assert (metrics["checkpoint"], metrics["selection"]) == (checkpoint, selection)
+
+
+def test_half_precision_trains_beside_float32_and_is_named(
+    tmp_path: Path, recipe_file: Path, registry: Registry, narrator: Narrator, finished: RunResult
+) -> None:
+    chosen = load_recipe(recipe_file, ["train.precision=bf16"], registry)
+    folder = execute_in(tmp_path / "half", chosen, registry, narrator).folder
+    assert json.loads((folder / "manifest.json").read_text())["precision"] == "bfloat16"
+    half, full = (
+        json.loads((each / "history.jsonl").read_text().splitlines()[-1]) for each in (folder, finished.folder)
+    )
+    assert half["losses"]["total"] == pytest.approx(full["losses"]["total"], rel=0.05)
+    assert half["losses"] != full["losses"]
+    with pytest.raises(UserError, match="needs CUDA"):
+        execute_in(tmp_path / "no", load_recipe(recipe_file, ["train.precision=fp16"], registry), registry, narrator)

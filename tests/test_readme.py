@@ -1,0 +1,40 @@
+"""What the README shows works: its target passes the laws, its commands are those that CI runs."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from framework.core.part import Part
+from framework.registry import load_registry
+from framework.testing import check_target
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_target_in_the_readme_passes_the_laws_and_can_be_registered() -> None:
+    (code,) = [block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "class Centre" in block]
+    module: dict[str, object] = {"__name__": "mine"}
+    exec(compile(code, "README.md", "exec"), module)
+    (part,) = module["register_parts"]()  # type: ignore[operator]
+    assert isinstance(part, Part)
+    registry = load_registry({"mine": _Module(module)})
+    assert not registry.failures
+    assert registry.part("target", "mine.centre", "README.md").options.__name__ == "CentreOptions"
+    check_target(part.factory(part.options()), examples=10)
+
+
+class _Module:
+    def __init__(self, names: dict[str, object]) -> None:
+        self.__dict__.update(names)
+
+
+def test_the_commands_of_the_readme_are_those_of_ci_and_exist() -> None:
+    assert "pip install -c constraints.txt -e . && python -m framework run recipes/ms2d_charades.toml" in README
+    assert "pip install -c constraints.txt -e '.[test]' && pytest" in README
+    assert "pip install --quiet -c constraints.txt -e '.[test]' && pytest" in (ROOT / ".ci" / "run").read_text()
+    for name in re.findall(r"(?:recipes|tools|docs)/[\w/]+\.(?:toml|py|png|md)", README):
+        assert (ROOT / name).is_file(), name
+    for line in re.findall(r"^    (framework/\w+|plugins/\w+|recipes|tools) ", README, re.MULTILINE):
+        assert (ROOT / line).is_dir(), line

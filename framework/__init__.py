@@ -29,6 +29,9 @@ _HOMES = {
     "run": "framework.api",
 }
 
+_PACKAGES = ("blocks", "core", "data", "diffusion", "errors", "metrics", "moments", "samplers", "targets", "testing")
+"""Public packages that need no import of their own: ``framework.moments.iou(a, b)``."""
+
 __all__ = [
     "Localizer",
     "Moment",
@@ -46,4 +49,6 @@ def __getattr__(name: str) -> Any:
     """Load a public name from its home."""
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
+    if name in _PACKAGES:
+        return importlib.import_module(f"framework.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

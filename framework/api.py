@@ -6,7 +6,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from framework.engine.announce import announce
+from framework.engine.announce import FINISHED, announce
+from framework.engine.folder import writing
 from framework.engine.localizer import Localizer
 from framework.engine.localizer import load as load_localizer
 from framework.engine.narrate import Narrator
@@ -47,7 +48,11 @@ def run(
         narrator.say(f"report      {page}")
         view = RunView(chosen.name, result.folder, result.profile, chosen.seed)
         announce(
-            registry, "run_finished", run=view, result=json.loads((result.folder / "metrics.json").read_text("utf-8"))
+            registry,
+            "run_finished",
+            FINISHED,
+            run=view,
+            result=json.loads((result.folder / "metrics.json").read_text("utf-8")),
         )
     return result
 
@@ -67,5 +72,6 @@ def _write_report(folder: Path, registry: Registry) -> Path:
 
     record = read_run(folder)
     view = RunView(record.scores.recipe, folder, record.manifest.profile, record.manifest.seed)
-    sections = [section for found in announce(registry, "report_sections", run=view) for section in found]
-    return write_report(folder, sections)
+    sections = [section for found in announce(registry, "report_sections", FINISHED, run=view) for section in found]
+    with writing(folder):
+        return write_report(folder, sections)

@@ -86,7 +86,7 @@ def _run(options: argparse.Namespace) -> int:
 def _add_eval(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("predictions", type=Path, help="a file in the QVHighlights submission form")
     parser.add_argument("--data", help="name of a dataset part (default: that of the run the file lies in)")
-    parser.add_argument("--root", type=Path, default=Path(), help="folder of the dataset's files")
+    parser.add_argument("--root", type=Path, help="folder of the dataset's files (default: that of the run, or here)")
     parser.add_argument("--split", help="default: the file's name without .jsonl")
     parser.add_argument("--rule", help="name of a metric part (default: rank, or that of the run)")
     parser.add_argument(

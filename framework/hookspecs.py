@@ -1,8 +1,12 @@
 """Every hook of the framework: when it is called, where, and with what.
 
 A plugin is a module (or object) with functions marked ``@hookimpl`` and named as below. A function may take fewer
-arguments than its specification. ``register_parts`` contributes parts, which change results and are named in the
-recipe; every other hook observes, and what it returns never enters a computation.
+arguments than its specification, but can be no wrapper, as each is called on its own. ``register_parts`` contributes
+parts, which change results and are named in the recipe; every other hook observes, and what it returns never enters a
+computation.
+
+A plugin may say ``nlvl_interface = 1``, the version of this file that it was written for; a framework of another
+version then refuses it by name. One that says nothing is taken at any version.
 """
 
 from __future__ import annotations

@@ -36,6 +36,7 @@ OWN: Final = "framework"
 ROOT: Final = Path(__file__).parents[1]
 """The folder that holds the framework: a checkout, or site-packages."""
 HOOKS: Final = tuple(name for name, found in vars(hookspecs).items() if hasattr(found, f"{hookspecs.PROJECT}_spec"))
+INTERFACE_NAME: Final = f"{hookspecs.PROJECT}_interface"
 NAME: Final = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)?")
 RESERVED: Final = {"dataset": ("name", "text"), "metric": ("rule",)}
 """Keys of a recipe's table that are no options; ``name`` where a kind is not listed."""
@@ -51,11 +52,6 @@ class Registry:
         self._broken: dict[str, PluginError] = {}
         self._lost: dict[str, str] = {}
         self._parts: dict[tuple[str, str], tuple[Part, str]] = {}
-
-    @property
-    def hook(self) -> Any:
-        """The hooks: ``registry.hook.after_epoch(run=..., epoch=..., record=...)`` calls every plugin that has it."""
-        return self.manager.hook
 
     @property
     def plugins(self) -> tuple[str, ...]:
@@ -118,10 +114,11 @@ class Registry:
             self._broken[name] = PluginError(f'plugin "{name}": {error} {remedy}')
 
     def _register(self, plugin: object, name: str) -> None:
+        _refuse_other_interface(plugin)
         _refuse_unmarked(plugin)
         try:
             self.manager.register(plugin, name)
-            self._refuse_misspelt(plugin)
+            self._refuse_uncalled(plugin)
             self.add_parts(self._contributed(plugin), name)
         except (PluginError, pluggy.PluginValidationError, ValueError) as error:
             if self.manager.get_plugin(name) is plugin:
@@ -130,7 +127,8 @@ class Registry:
                 raise
             raise PluginError(f"{_line(error)}.") from error
 
-    def _refuse_misspelt(self, plugin: object) -> None:
+    def _refuse_uncalled(self, plugin: object) -> None:
+        """Refuse hooks that would never run: misspelt ones, and wrappers, as each hook is called on its own."""
         callers = self.manager.get_hookcallers(plugin)
         if not callers:
             raise PluginError(f"nothing in it is marked @hookimpl. Hooks: {', '.join(HOOKS)}.")
@@ -139,6 +137,8 @@ class Registry:
                 raise PluginError(
                     f'there is no hook "{caller.name}".{nearest(caller.name, HOOKS)} Hooks: {", ".join(HOOKS)}.'
                 )
+            if any(impl.plugin is plugin and (impl.wrapper or impl.hookwrapper) for impl in caller.get_hookimpls()):
+                raise PluginError(f"{caller.name} is a wrapper, which is never called. Mark it by @hookimpl alone.")
 
     def _contributed(self, plugin: object) -> Sequence[Part]:
         found: list[Part] = []
@@ -232,6 +232,15 @@ def _loaded(load: Callable[[], Any]) -> Any:
 
 def _line(error: Exception) -> str:
     return " ".join(str(error).split()).rstrip(".")
+
+
+def _refuse_other_interface(plugin: object) -> None:
+    found = getattr(plugin, INTERFACE_NAME, hookspecs.INTERFACE)
+    if type(found) is not int or found != hookspecs.INTERFACE:
+        raise PluginError(
+            f"its {INTERFACE_NAME} is {found!r}, but the hooks of this framework have version {hookspecs.INTERFACE}. "
+            "Install releases of both that agree."
+        )
 
 
 def _refuse_unmarked(plugin: object) -> None:

@@ -7,10 +7,6 @@ from pathlib import Path
 import pytest
 
 import framework
-import framework.diffusion
-import framework.metrics
-import framework.moments
-import framework.targets
 
 ROOT = Path(__file__).parents[1]
 
@@ -36,6 +32,11 @@ def test_functions_that_others_call_keep_their_names() -> None:
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         framework.nothing  # noqa: B018
+
+
+def test_packages_need_no_import_of_their_own() -> None:
+    code = "import framework; framework.moments.iou; framework.targets.MapPyramid; framework.metrics.rank"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
 def test_importing_the_framework_loads_no_torch() -> None:

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from framework.core.noise import Noise
@@ -45,6 +46,19 @@ class Target(ABC):
     def refine(self, x: Tensor, pred: Prediction, slots: Slots, noise: Noise) -> Tensor:
         """Change the state between two sampling steps (proposal renewal). x: (R, M, C) signal units."""
         return x
+
+    def combine(self, draws: Sequence[Sequence[Prediction]]) -> list[Prediction]:
+        """Make one walk of several draws of noise, step by step; the mean by default.
+
+        A target whose slots mean nothing across draws, such as a set of proposals, joins them instead.
+        """
+        return [
+            Prediction(
+                torch.stack([answer.x0 for answer in answers]).mean(0),
+                {name: torch.stack([answer.heads[name] for answer in answers]).mean(0) for name in answers[0].heads},
+            )
+            for answers in zip(*draws, strict=True)
+        ]
 
     def ideal(self, rows: Rows, slots: Slots, noise: Noise) -> Prediction:
         """The prediction of a perfect denoiser: the ceiling, used by the laws and by reports."""

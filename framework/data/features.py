@@ -161,6 +161,8 @@ class Hdf5Features(ArrayStore):
 
     def _header(self, video: str) -> Header:
         dataset = self._dataset(video)
+        if getattr(dataset, "shape", None) is None:  # An HDF5 null dataspace, or a type stored on its own.
+            raise DataError(f'{self.name}: {self.noun} "{video}" holds no array; features must be (rows, width)')
         return dataset.shape, dataset.dtype
 
     def _values(self, video: str, start: int, stop: int | None) -> NDArray[Any]:

@@ -1,4 +1,8 @@
-"""Row policies: which texts are asked against which videos."""
+"""Row policies: which texts are asked against which videos.
+
+Training may ask whatever a batch holds. Evaluation asks each text against its own video alone, under every policy, or
+the answers would depend on what else is in the batch; asking a whole corpus needs a policy of its own.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +59,7 @@ class OwnPlusRows(RowPolicy):
     """Each text against its own video and, in training, k other texts against that video.
 
     The other texts are drawn without replacement from those of the batch that do not belong to the video: no pair, no
-    gold. First come the own rows, then the negatives of each. Evaluation asks the own pairs only.
+    gold. First come the own rows, then the negatives of each.
     """
 
     def __init__(self, options: OwnPlusOptions) -> None:
@@ -87,12 +91,17 @@ class AllPairsOptions:
 
 
 class AllPairsRows(RowPolicy):
-    """Every text of the batch against every video of it, text by text."""
+    """Each text against its own video and, in training, every text of the batch against every video of it.
+
+    Rows of training come text by text.
+    """
 
     def __init__(self, options: AllPairsOptions) -> None:
         self.options = options
 
     def rows(self, batch: Batch, noise: Noise | None) -> Rows:
+        if noise is None:
+            return rows_of(batch, *batch.pairs.unbind(1))
         texts, videos = len(batch.key), len(batch.extent)
         ask = torch.arange(texts, device=batch.key.device).repeat_interleave(videos)
         return rows_of(batch, ask, torch.arange(videos, device=batch.key.device).repeat(texts))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import string
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -64,11 +62,6 @@ class TextSource(ABC):
     @abstractmethod
     def restore(self, state: Mapping[str, Any]) -> None:
         """Become the source that gave ``state``."""
-
-    def fingerprint(self) -> str:
-        """Hex SHA-256 over options and state."""
-        spec = [type(self).__name__, attrs.asdict(self.options), self.state()]
-        return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()
 
 
 def split_words(place: str, sentence: str, punctuation: str = "strip") -> list[str]:

@@ -13,6 +13,8 @@ from framework.engine.assemble import Method
 from framework.engine.data import Data
 from framework.engine.environment import describe_environment
 from framework.engine.evaluate import Evaluation
+from framework.engine.folder import process
+from framework.errors import RecipeError, nearest
 from framework.metrics.metric import Metric
 from framework.recipe import Recipe
 
@@ -26,13 +28,21 @@ class Selection:
 
 
 def choose_selection(recipe: Recipe, data: Data, metric: Metric) -> Selection:
-    """Follow the recipe's train.select; ``auto`` chooses only where there is a validation split."""
+    """Follow the recipe's train.select; ``auto`` chooses only where there is a validation split.
+
+    Raises RecipeError where train.metric is none of the rule's.
+    """
     wanted, validation = recipe.train.select, data.validation
     if wanted == "last":
         return Selection(None, "last checkpoint, as the recipe asks")
     if wanted == "auto" and validation is None:
         return Selection(None, "last checkpoint: the dataset has no validation split, so nothing was chosen")
     split, name = validation or data.test, recipe.train.metric or metric.primary
+    if name not in metric.names:
+        raise RecipeError(
+            f'{recipe.where("train")} metric = "{name}": {recipe.evaluate.metric.name} gives no such number.'
+            f"{nearest(name, metric.names)} It gives {', '.join(metric.names)}."
+        )
     warning = "; this is the split that is reported, so the number is optimistic" if split == data.test else ""
     return Selection((split, name), f"best checkpoint by {name} on {split}{warning}")
 
@@ -88,6 +98,7 @@ class About:
             "parameters": {name: sum(weight.numel() for weight in part.parameters()) for name, part in parts},
             "selection": self.selection.words,
             "command": sys.argv,
+            "process": process(),
             "started": started,
             "seconds": round(seconds, 3),
             "status": status,

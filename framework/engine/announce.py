@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from framework.errors import PluginError
 from framework.registry import DISABLE, Registry
 
+RESUME: Final = "Everything is saved: go on by --resume"
+FINISHED: Final = "The run is finished and saved: write its page by the command report"
 
-def announce(registry: Registry, hook: str, **given: Any) -> list[Any]:
+
+def announce(registry: Registry, hook: str, then: str = RESUME, **given: Any) -> list[Any]:
     """Call ``hook`` of every plugin that has it and return what they gave.
 
     Arguments are copied for each plugin, so that observing cannot change a run. Raises PluginError, naming the plugin,
-    where one fails.
+    where one fails; ``then`` says what is left to do.
     """
     found = []
     for impl in reversed(getattr(registry.manager.hook, hook).get_hookimpls()):
@@ -23,8 +26,8 @@ def announce(registry: Registry, hook: str, **given: Any) -> list[Any]:
             found.append(impl.function(**arguments))
         except Exception as error:  # A plugin may fail in any way.
             raise PluginError(
-                f'plugin "{impl.plugin_name}": its hook {hook} failed with {type(error).__name__}: {error}. Everything '
-                f"is saved: mend it, or set {DISABLE}={impl.plugin_name} to do without it, and go on by --resume."
+                f'plugin "{impl.plugin_name}": its hook {hook} failed with {type(error).__name__}: {error}. {then}, '
+                f"once it is mended or switched off by {DISABLE}={impl.plugin_name}."
             ) from error
     return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import attrs
 import torch
@@ -16,8 +17,9 @@ from framework.core.rows import RowPolicy
 from framework.core.sampler import Denoise, Sampler
 from framework.core.structures import Condition, Prediction, Slots
 from framework.core.target import Target
-from framework.errors import RecipeError
-from framework.recipe import Chosen, Recipe
+from framework.errors import RecipeError, UserError
+from framework.recipe import MAIN, Chosen, Recipe
+from framework.recipe import Objective as ChosenObjective
 
 
 @attrs.frozen(eq=False)
@@ -33,7 +35,7 @@ class Objective:
 
 @attrs.define(eq=False)
 class Method:
-    """A recipe made real. precision: the type that networks compute in; everything outside them is float32."""
+    """A recipe made real. precision: the type that networks are trained in; everything else is float32."""
 
     encoder: Encoder
     objectives: tuple[Objective, ...]
@@ -44,7 +46,8 @@ class Method:
     @property
     def modules(self) -> nn.ModuleDict:
         """All weights: what a checkpoint holds."""
-        denoisers = nn.ModuleDict({objective.name: objective.denoiser for objective in self.objectives})
+        # A module may not be called what ModuleDict's own attributes are called, such as "type".
+        denoisers = nn.ModuleDict({f"of_{objective.name}": objective.denoiser for objective in self.objectives})
         return nn.ModuleDict({"encoder": self.encoder, "denoiser": denoisers})
 
     @property
@@ -53,8 +56,11 @@ class Method:
         return next(self.modules.parameters()).device
 
     def autocast(self) -> AbstractContextManager[object]:
-        """The context that networks run in."""
-        if self.precision == torch.float32:
+        """The context that networks run in: half precision in training, never in inference.
+
+        Half precision leaves scores three digits, so cells would tie and an answer would depend on its batch.
+        """
+        if self.precision == torch.float32 or not self.encoder.training:
             return nullcontext()
         return torch.autocast(self.device.type, self.precision)
 
@@ -85,49 +91,60 @@ def assemble(recipe: Recipe, inputs: Inputs) -> Method:
     encoder: Encoder = _build(recipe, "encoder", recipe.encoder, inputs)
     objectives = []
     for chosen in recipe.objectives:
-        target: Target = _build(recipe, "target", chosen.target)
-        _require(recipe, "target", chosen.target, target.requires, encoder, recipe.encoder)
+        at = "" if chosen.name == MAIN else f"objective.{chosen.name}."
+        target: Target = _build(recipe, f"{at}target", chosen.target)
+        _require(recipe, f"{at}target", chosen.target, target.requires, encoder)
         site = Site(widths=encoder.widths, channels=target.space.channels)
-        _accepts(recipe, chosen.denoiser, chosen.target, target)
-        denoiser: Denoiser = _build(recipe, "denoiser", chosen.denoiser, site)
-        _require(recipe, "denoiser", chosen.denoiser, denoiser.requires, encoder, recipe.encoder)
-        sampler: Sampler = _build(recipe, "sampler", chosen.sampler)
-        if sampler.self_condition and not denoiser.reads_previous:
-            raise RecipeError(
-                f"{recipe.where('sampler')} self_condition = {sampler.self_condition}: {chosen.denoiser.part.name} "
-                "does not read its previous answer as it is set up. Switch that on in [denoiser], or leave this 0."
-            )
-        rows: RowPolicy = _build(recipe, "rows", chosen.rows)
+        _accepts(recipe, f"{at}denoiser", chosen, target)
+        denoiser: Denoiser = _build(recipe, f"{at}denoiser", chosen.denoiser, site)
+        _require(recipe, f"{at}denoiser", chosen.denoiser, denoiser.requires, encoder)
+        sampler: Sampler = _build(recipe, f"{at}sampler", chosen.sampler)
+        _agree(recipe, at, chosen, sampler, denoiser)
+        rows: RowPolicy = _build(recipe, f"{at}rows", chosen.rows)
         objectives.append(Objective(chosen.name, rows, target, denoiser, sampler))
     return Method(encoder, tuple(objectives), _build(recipe, "post", recipe.post), dict(recipe.weights))
 
 
-def _build(recipe: Recipe, table: str, chosen: Chosen, *given: object):  # type: ignore[no-untyped-def]
+def _build(recipe: Recipe, table: str, chosen: Chosen, *given: object) -> Any:
+    """Make a part; what it refuses is told with file and table."""
     try:
         return chosen.part.factory(chosen.options, *given)
-    except RecipeError:
-        raise
-    except ValueError as error:
-        raise RecipeError(f"{recipe.where(table)} {chosen.part.name}: {error}") from error
+    except (UserError, ValueError) as error:
+        own = f"[{table.rpartition('.')[2]}] "
+        words = str(error).removeprefix(own) if str(error).startswith(own) else f"{chosen.part.name}: {error}"
+        raise RecipeError(f"{recipe.where(table)} {words}") from error
 
 
-def _require(
-    recipe: Recipe, table: str, chosen: Chosen, required: frozenset[str], encoder: Encoder, encoder_part: Chosen
-) -> None:
+def _require(recipe: Recipe, table: str, chosen: Chosen, required: frozenset[str], encoder: Encoder) -> None:
     if missing := sorted(required - encoder.provides):
+        kind = table.rpartition(".")[2]
         raise RecipeError(
-            f'{recipe.where(table)} name = "{chosen.part.name}": needs {", ".join(missing)} from the encoder, but '
-            f"{encoder_part.part.name} gives {', '.join(sorted(encoder.provides))}. Choose another encoder or {table}."
+            f'{recipe.where(table)} name = "{chosen.name}": needs {", ".join(missing)} from the encoder, but '
+            f"{recipe.encoder.name} gives {', '.join(sorted(encoder.provides))}. Choose another encoder or {kind}."
         )
 
 
-def _accepts(recipe: Recipe, denoiser: Chosen, target_part: Chosen, target: Target) -> None:
-    accepted: frozenset[str] = denoiser.part.factory.accepts  # type: ignore[attr-defined]
+def _accepts(recipe: Recipe, table: str, chosen: ChosenObjective, target: Target) -> None:
+    accepted: frozenset[str] = chosen.denoiser.part.factory.accepts  # type: ignore[attr-defined]
     if target.kind not in accepted:
         raise RecipeError(
-            f'{recipe.where("denoiser")} name = "{denoiser.part.name}": works on slots of kind '
-            f"{', '.join(sorted(accepted))}, but target {target_part.part.name} has {target.kind}. "
+            f'{recipe.where(table)} name = "{chosen.denoiser.name}": works on slots of kind '
+            f"{', '.join(sorted(accepted))}, but target {chosen.target.name} has {target.kind}. "
             "Choose a denoiser for that target, or another target."
+        )
+
+
+def _agree(recipe: Recipe, at: str, chosen: ChosenObjective, sampler: Sampler, denoiser: Denoiser) -> None:
+    """Self-conditioning takes two: a process that gives the previous answer and a network that reads it."""
+    if sampler.self_condition and not denoiser.reads_previous:
+        raise RecipeError(
+            f"{recipe.where(f'{at}sampler')} self_condition = {sampler.self_condition}: {chosen.denoiser.name} "
+            "does not read its previous answer as it is set up. Switch that on in [denoiser], or leave this 0."
+        )
+    if denoiser.reads_previous and not sampler.self_condition:
+        raise RecipeError(
+            f"{recipe.where(f'{at}denoiser')} {chosen.denoiser.name} reads its previous answer, but "
+            f"{chosen.sampler.name} never gives one. Set self_condition in [sampler], or switch that off."
         )
 
 

@@ -16,6 +16,7 @@ from framework.core.structures import Batch
 from framework.data.cache import VideoCache
 from framework.data.clip_length import clip_length_report
 from framework.data.dataset import Dataset, Query
+from framework.engine.about import choose_selection
 from framework.engine.assemble import Method, Objective, assemble
 from framework.engine.data import Data, missing, open_data, open_dataset, open_video
 from framework.engine.loss import losses, total
@@ -90,18 +91,23 @@ def check_dataset(name: str, root: Path) -> Findings:
 
 
 def _check_files(choice: DataChoice, found: Findings) -> None:
-    """Read every annotation and every feature once."""
-    if lacking := missing(choice):
-        found.problems.extend(lacking)
-        return
+    """Read every annotation and every feature that is there, once."""
+    found.problems.extend(missing(choice))
     dataset = open_dataset(choice)
     everything: list[Query] = []
-    for split in dataset.splits:
+    for split in () if dataset.missing() else dataset.splits:
         with found.collecting():
             queries = dataset.queries(split)
             _describe_split(split, queries, found)
             everything += queries
-    features = open_video(choice, dataset)
+    if choice.options.video is None or (dataset.root / choice.options.video).exists():
+        _check_features(choice, open_video(choice, dataset), everything, found)
+
+
+def _check_features(choice: DataChoice, features: VideoCache, everything: Sequence[Query], found: Findings) -> None:
+    """Look for videos without features, numbers that are not finite, widths and lengths that do not fit."""
+    if not everything:
+        return
     with found.collecting():
         width = features.require(query.video for query in everything)
         found.facts.append(f"features {features.name}: {width} columns")
@@ -134,6 +140,8 @@ def _check_step(data: Data, found: Findings) -> None:
     method = assemble(data.recipe, data.inputs)
     weights = sum(weight.numel() for weight in method.modules.parameters())
     found.facts.append(f"method: {weights:,} weights")
+    metric = data.recipe.evaluate.metric
+    found.facts.append(f"reported: {choose_selection(data.recipe, data, metric.part.factory(metric.options)).words}")
     data.loader(data.dataset.train, training=True)
     first = next(iter(data.loader(data.test, training=False).batches()))
     found.facts.append(f"padding: {_padding(first):.0f} % of the first evaluation batch")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,7 +29,14 @@ def save(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> 
     text = json.dumps({"schema": SCHEMA, **meta})
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(".unfinished")
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, unfinished, {_KEY: text})
+    here = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    try:
+        save_file(here, unfinished, {_KEY: text})
+    except (SafetensorError, OSError) as error:
+        unfinished.unlink(missing_ok=True)
+        raise CheckpointError(
+            f"{path}: cannot be written ({error}). Make room, or name another folder by --out."
+        ) from error
     os.replace(unfinished, path)
     path.with_suffix(".json").write_text(json.dumps(json.loads(text), indent=2) + "\n", encoding="utf-8")
 
@@ -53,6 +61,17 @@ def load(path: Path, device: torch.device | str = "cpu") -> tuple[dict[str, Tens
             f"{path}: schema {meta.get('schema')}, this version reads {SCHEMA}. Retrain or match versions."
         )
     return tensors, meta
+
+
+@contextmanager
+def described(path: Path) -> Iterator[None]:
+    """Turn a description that lacks a key, or has one of a wrong kind, into one line."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CheckpointError(
+            f"{path}: its description is damaged ({type(error).__name__}: {error}). Copy it again or retrain."
+        ) from error
 
 
 def restore(module: torch.nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:

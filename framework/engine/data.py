@@ -35,6 +35,7 @@ class Data:
     queries: Mapping[str, list[Query]]
     validation: str | None
     test: str
+    fingerprint: str
 
     @property
     def inputs(self) -> Inputs:
@@ -62,11 +63,11 @@ class Data:
         return truths_of(self.queries[split])
 
     def describe(self) -> dict[str, Any]:
-        """What the manifest and each checkpoint say of the data; a checkpoint refuses features of another kind."""
+        """What the manifest and each checkpoint say of the data."""
         options = self.recipe.data.options
         return {
             "name": self.recipe.data.dataset.part.name,
-            "fingerprint": self.dataset.fingerprint(),
+            "fingerprint": self.fingerprint,
             "splits": {split: len(queries) for split, queries in self.queries.items()},
             "features": {
                 "source": self.features.name,
@@ -141,4 +142,4 @@ def open_data(recipe: Recipe) -> Data:
     text = open_text(recipe.data)
     sentences = {query.text for found in queries.values() for query in found}
     text.prepare([query.text for query in queries[dataset.train]], sorted(sentences))
-    return Data(recipe, dataset, features, text, queries, validation, test)
+    return Data(recipe, dataset, features, text, queries, validation, test, dataset.fingerprint())

@@ -17,14 +17,15 @@ def choose_device(wanted: str) -> torch.device:
     """``auto``, ``cpu`` or ``cuda`` (also ``cuda:1``) to a device that is there."""
     if wanted == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if wanted.startswith("cuda") and not torch.cuda.is_available():
+    kind, _, number = wanted.partition(":")
+    if kind not in ("cpu", "cuda") or (":" in wanted and not (kind == "cuda" and number.isdigit())):
+        raise UserError(f"--device {wanted}: no such device. Use auto, cpu, cuda or cuda:NUMBER.")
+    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
         raise UserError(
-            f'--device {wanted}: torch {torch.__version__} sees no CUDA device. Use --device cpu, or "auto".'
+            f"--device {wanted}: torch {torch.__version__} sees {torch.cuda.device_count()} CUDA devices. "
+            "Use one of them, cpu or auto."
         )
-    try:
-        return torch.device(wanted)
-    except RuntimeError as error:
-        raise UserError(f"--device {wanted}: no such device. Use auto, cpu or cuda.") from error
+    return torch.device(wanted)
 
 
 def choose_precision(wanted: str, device: torch.device) -> torch.dtype:
@@ -38,7 +39,7 @@ def choose_precision(wanted: str, device: torch.device) -> torch.dtype:
         return named[wanted]
     if device.type != "cuda":
         return torch.float32
-    return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
 
 
 def describe_environment(device: torch.device) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -17,6 +17,7 @@ from framework.data.loader import Loader
 from framework.engine.assemble import Method, Objective
 from framework.engine.examples import examples_of
 from framework.engine.predict import predict
+from framework.errors import DataError
 from framework.metrics.metric import Metric
 
 Lists = dict[int | str, NDArray[np.float64]]
@@ -62,17 +63,23 @@ def evaluate(
     for batch in loader.batches(0):
         moved = batch.to(method.device)
         found = predict(method, objective, moved, settings.seed, settings.draws)
-        answers |= _by_id(found.index.ask, found.candidates, batch)
+        for query, answer in _by_id(found.index.ask, found.candidates, batch):
+            if query in answers:
+                raise DataError(
+                    f"query {query!r} is asked of several videos; localization asks each of its own video alone"
+                )
+            answers[query] = answer
         if shown & set(batch.meta.ids):
             examples += examples_of(objective, moved, found, shown)
     method.modules.train(training)
     return Evaluation(answers, metric(answers, truths), time.perf_counter() - began, examples)
 
 
-def _by_id(ask: Tensor, candidates: Candidates, batch: Batch) -> Lists:
+def _by_id(ask: Tensor, candidates: Candidates, batch: Batch) -> Iterator[tuple[int | str, NDArray[np.float64]]]:
     table = torch.stack([candidates.start, candidates.end, candidates.score], dim=-1).double().cpu()
     kept = candidates.mask.cpu()
-    return {batch.meta.ids[text]: table[row][kept[row]].numpy() for row, text in enumerate(ask.tolist())}
+    for row, text in enumerate(ask.tolist()):
+        yield batch.meta.ids[text], table[row][kept[row]].numpy()
 
 
 def _shown(truths: Mapping[int | str, NDArray[np.float64]], count: int) -> set[int | str]:

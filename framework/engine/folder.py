@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -16,9 +17,10 @@ from framework.errors import UserError
 def new_folder(recipe_name: str, out: Path | None) -> Path:
     """Make the folder of a new run: ``out``, or ``runs/<recipe>/<time>``."""
     folder = out or Path("runs") / recipe_name / datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S-%f")
-    if (folder / "manifest.json").exists():
-        raise UserError(f"{folder}: already holds a run. Go on with it by --resume, or name another folder by --out.")
     with writing(folder):
+        if (folder / "manifest.json").exists():
+            remedy = "Go on with it by --resume, or name" if resumable(folder).exists() else "Remove it, or name"
+            raise UserError(f"{folder}: already holds a run. {remedy} another folder by --out.")
         (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
         (folder / "predictions").mkdir(exist_ok=True)
         probe = folder / ".writable"
@@ -34,14 +36,39 @@ def unfinished_folder(recipe_name: str, out: Path | None) -> Path:
             raise UserError(f"{out}: holds no run to resume. Leave --resume out to begin one there.")
         if read_manifest(out).get("status") == "finished":
             raise UserError(f"{out}: this run is finished. Leave --resume out and name another folder to train again.")
+        _refuse_alive(out)
         return out
     parent = Path("runs") / recipe_name
     for folder in sorted(parent.iterdir(), reverse=True) if parent.is_dir() else ():
-        if (folder / "manifest.json").exists() and read_manifest(folder).get("status") != "finished":
+        if resumable(folder).exists() and read_manifest(folder).get("status") != "finished":
+            _refuse_alive(folder)
             return folder
     raise UserError(
         f"{parent}: no unfinished run of this recipe. Leave --resume out to begin one, or name one by --out."
     )
+
+
+def resumable(folder: Path) -> Path:
+    """The file that a stopped run goes on from."""
+    return folder / "checkpoints" / "resume.safetensors"
+
+
+def process() -> dict[str, object]:
+    """Who writes into a run folder."""
+    return {"host": platform.node(), "pid": os.getpid()}
+
+
+def _refuse_alive(folder: Path) -> None:
+    """Refuse a run that another process of this machine still writes."""
+    found = read_manifest(folder)
+    writer = found.get("process") or {}
+    if found.get("status") != "running" or writer.get("host") != platform.node() or writer.get("pid") == os.getpid():
+        return
+    try:
+        os.kill(int(writer["pid"]), 0)
+    except (OSError, KeyError, ValueError):
+        return
+    raise UserError(f"{folder}: process {writer['pid']} is still running it. Wait for it, or stop it by Ctrl-C first.")
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -65,10 +92,11 @@ def write_json(path: Path, value: Mapping[str, Any] | list[Any]) -> None:
 
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """Turn a failure to write into one line."""
+    """Turn a failure to write into one line; of a file elsewhere, one that names it."""
     try:
         yield
     except OSError as error:
-        raise UserError(
-            f"{folder}: cannot write there ({error.strerror or error}). Name a folder you may write to by --out."
-        ) from error
+        reason, file = error.strerror or str(error), Path(error.filename or folder)
+        if folder not in (file, *file.parents) and file not in folder.parents:
+            raise UserError(f"{file}: {reason}. Mend that and run again.") from error
+        raise UserError(f"{folder}: cannot write there ({reason}). Name another folder by --out, or make room.") from error

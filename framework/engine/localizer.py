@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
@@ -17,7 +18,6 @@ from framework.data.batch import collate
 from framework.data.cache import VideoCache
 from framework.data.dataset import FeatureSource, Query
 from framework.data.features import open_features
-from framework.data.options import DataOptions
 from framework.data.sampling import excerpt, middle_rows
 from framework.data.text import TextSource
 from framework.engine import checkpoint
@@ -26,7 +26,7 @@ from framework.engine.data import open_text
 from framework.engine.environment import choose_device
 from framework.engine.predict import predict
 from framework.errors import CheckpointError, DataError
-from framework.recipe import parse_recipe
+from framework.recipe import Recipe, parse_recipe
 from framework.registry import load_registry
 
 
@@ -51,8 +51,9 @@ class VideoIndex:
 class Localizer:
     """Answers with the weights of a run; made by ``framework.load``."""
 
-    def __init__(self, method: Method, text: TextSource, data: DataOptions, inputs: Inputs, seed: int) -> None:
-        self.method, self.text, self.data, self.inputs, self.seed = method, text, data, inputs, seed
+    def __init__(self, method: Method, text: TextSource, recipe: Recipe, inputs: Inputs) -> None:
+        self.method, self.text, self.inputs = method, text, inputs
+        self.data, self.seed, self.draws = recipe.data.options, recipe.seed, recipe.evaluate.draws
 
     def index(
         self, features: NDArray[np.float32], *, clip_s: float | None = None, duration: float | None = None
@@ -81,7 +82,12 @@ class Localizer:
             raise DataError(
                 f"clip_s = {step:g}: the weights were trained on {self.data.clip_s:g} s a row. Resample the features."
             )
-        return VideoIndex(clips, step, len(clips) * step if duration is None else duration)
+        lasts = len(clips) * step if duration is None else duration
+        if not (math.isfinite(lasts) and lasts > 0):
+            raise DataError(
+                f"duration = {lasts:g}: must be a number of seconds above 0. Leave it out for rows x clip_s."
+            )
+        return VideoIndex(clips, step, lasts)
 
     # A str is a sequence of str as well; it is taken as one sentence.
     @overload
@@ -101,6 +107,8 @@ class Localizer:
             raise DataError(f"top = {top}: must be at least 1")
         shown = video if isinstance(video, VideoIndex) else self.index(video)
         asked = [queries] if isinstance(queries, str) else list(queries)
+        if not asked:
+            return []
         found = self._answers(self._batch(shown, asked))
         answers = [[Moment(*moment) for moment in moments[:top]] for moments in found]
         return answers[0] if isinstance(queries, str) else answers
@@ -116,7 +124,7 @@ class Localizer:
         return collate(queries, words, [cut], [clips], [0] * len(queries), self.data.window).to(self.method.device)
 
     def _answers(self, batch: Batch) -> list[list[tuple[float, float, float]]]:
-        found = predict(self.method, self.method.objectives[0], batch, self.seed).candidates
+        found = predict(self.method, self.method.objectives[0], batch, self.seed, self.draws).candidates
         table = torch.stack([found.start, found.end, found.score], dim=-1).cpu()
         kept = found.mask.cpu()
         return [
@@ -131,13 +139,14 @@ def load(run_or_checkpoint: Path | str, device: str = "auto") -> Localizer:
     place = choose_device(device)
     tensors, meta = checkpoint.load(path, place)
     recipe = parse_recipe(_text(meta, path), path, load_registry())
-    inputs = Inputs(**meta["inputs"])
     text = open_text(recipe.data)
-    text.restore(meta["text"])
+    with checkpoint.described(path):
+        inputs = Inputs(**meta["inputs"])
+        text.restore(meta["text"])
     method = assemble(recipe, inputs)
     checkpoint.restore(method.modules, tensors, path)
     method.modules.to(place).eval()
-    return Localizer(method, text, recipe.data.options, inputs, recipe.seed)
+    return Localizer(method, text, recipe, inputs)
 
 
 def _text(meta: Mapping[str, Any], path: Path) -> str:
@@ -172,9 +181,9 @@ class _OneVideo(FeatureSource):
 
 def read_video(path: Path) -> NDArray[np.float32]:
     """Read one video's features: a .npy or .npz file, or ``FILE.hdf5:VIDEO``. Raises DataError."""
-    if ":" in path.name:
-        file, _, video = str(path).rpartition(":")
-        return open_features(Path(file)).read(video)
-    if path.suffix not in (".npy", ".npz") or not path.is_file():
+    if path.suffix in (".npy", ".npz") and path.is_file():
+        return open_features(path).read(path.stem)
+    file, colon, video = str(path).rpartition(":")
+    if not colon or not Path(file).is_file():
         raise DataError(f"{path}: must be an existing .npy or .npz file of one video, or FILE.hdf5:VIDEO.")
-    return open_features(path.parent).read(path.stem)
+    return open_features(Path(file)).read(video)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import attrs
 import torch
-from torch import Tensor
 
 from framework.core.noise import KeyedNoise
 from framework.core.structures import Batch, Candidates, Condition, Index, Prediction, Slots
@@ -23,7 +23,19 @@ class Answers:
     candidates: Candidates
 
 
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Keep cuDNN from rounding convolutions to ten bits, as it does by default on recent GPUs."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
+
+
 @torch.no_grad()
+@full_precision()
 def predict(method: Method, objective: Objective, batch: Batch, seed: int, draws: int = 1) -> Answers:
     """Sample, decode, convert to seconds and post-process; no answer depends on what else is in the batch."""
     index = objective.rows.rows(batch, None).index
@@ -34,16 +46,15 @@ def predict(method: Method, objective: Objective, batch: Batch, seed: int, draws
         objective.sampler.sample(denoise, slots, objective.target, KeyedNoise(seed, index.key, draw))
         for draw in range(draws)
     ]
-    predictions = _mean(walks)
+    predictions = walks[0] if draws == 1 else objective.target.combine(walks)
     decoded = objective.target.decode(predictions, cond, slots)
     return Answers(index, slots, predictions, method.post(seconds(decoded, batch, index)))
 
 
 def condition(method: Method, batch: Batch, index: Index) -> Condition:
     """Encode both sides once and join them for the rows of ``index``."""
-    with method.autocast():
-        encoded = {side: method.encoder.encode(side, x, mask) for side, (x, mask) in batch.feats.items()}
-        return method.encoder.join(encoded, index)
+    encoded = {side: method.encoder.encode(side, x, mask) for side, (x, mask) in batch.feats.items()}
+    return method.encoder.join(encoded, index)
 
 
 def seconds(decoded: Candidates, batch: Batch, index: Index) -> Candidates:
@@ -53,20 +64,3 @@ def seconds(decoded: Candidates, batch: Batch, index: Index) -> Candidates:
     duration = torch.tensor(batch.meta.durations, dtype=decoded.start.dtype, device=decoded.start.device)[video]
     start, end = (torch.minimum((x * extent).clamp(min=0), duration) for x in (decoded.start, decoded.end))
     return attrs.evolve(decoded, start=start, end=end)
-
-
-def _mean(walks: Sequence[list[Prediction]]) -> list[Prediction]:
-    """Average the draws step by step; one draw is returned as it is."""
-    if len(walks) == 1:
-        return walks[0]
-
-    def average(values: Sequence[Tensor]) -> Tensor:
-        return torch.stack(list(values)).mean(0)
-
-    return [
-        Prediction(
-            average([answer.x0 for answer in answers]),
-            {name: average([answer.heads[name] for answer in answers]) for name in answers[0].heads},
-        )
-        for answers in zip(*walks, strict=True)
-    ]

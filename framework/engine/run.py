@@ -14,7 +14,7 @@ import torch
 from framework.data.predictions import write_predictions
 from framework.engine import checkpoint
 from framework.engine.about import About, choose_selection
-from framework.engine.announce import announce
+from framework.engine.announce import FINISHED, announce
 from framework.engine.assemble import Method, assemble
 from framework.engine.boards import Boards
 from framework.engine.data import Data, missing, open_data
@@ -87,8 +87,7 @@ def execute(
     method.precision = precision
     folder = unfinished_folder(recipe.name, out) if resume else new_folder(recipe.name, out)
     with writing(folder):
-        run = Run(recipe, registry, data, method, folder, narrator, generator)
-        return run.go(resume)
+        return Run(recipe, registry, data, method, folder, narrator, generator).go(resume)
 
 
 class Run:
@@ -126,6 +125,9 @@ class Run:
         self.narrator.say(f"  folder    {self.folder}")
         self._write_manifest("running")
         (self.folder / "recipe.toml").write_text(self.recipe.to_toml(), encoding="utf-8")
+        (self.folder / "history.jsonl").touch()
+        if not resume:
+            trainer.save_resumable()
         announce(self.registry, "run_started", run=self.view)
         bar = self.narrator.bar(trainer.steps, trainer.progress.step, self.recipe.name)
         with Interrupt() as interrupt, bar as self.bar:
@@ -150,6 +152,8 @@ class Run:
         def epoch(number: int, record: Mapping[str, Any]) -> None:
             boards.epoch(number, record)
             self.narrator.say(self.about.epoch(number, record))
+            for split, found in record["metrics"].items():
+                announce(self.registry, "after_evaluation", run=self.view, split=split, metrics=found, predictions=None)
             announce(self.registry, "after_epoch", run=self.view, epoch=number, record=record)
 
         return Trainer(
@@ -178,9 +182,7 @@ class Run:
     def _evaluate_epoch(self) -> dict[str, dict[str, float]]:
         """Evaluate on the validation split, or, where there is none, on the test split for the curve alone."""
         split = self.data.validation or self.data.test
-        metrics = self._evaluate(split, examples=0).metrics
-        announce(self.registry, "after_evaluation", run=self.view, split=split, metrics=metrics, predictions=None)
-        return {split: metrics}
+        return {split: self._evaluate(split, examples=0).metrics}
 
     def _evaluate(self, split: str, examples: int) -> Evaluation:
         settings = Settings(self.recipe.seed, self.recipe.evaluate.draws, examples)
@@ -202,6 +204,7 @@ class Run:
         announce(
             self.registry,
             "after_evaluation",
+            FINISHED,
             run=self.view,
             split=test,
             metrics=found.metrics,

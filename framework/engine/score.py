@@ -40,7 +40,7 @@ def score_file(
     predictions: Path,
     *,
     data: str | None = None,
-    root: Path = Path(),
+    root: Path | None = None,
     split: str | None = None,
     rule: str | None = None,
     overrides: Sequence[str] = (),
@@ -49,16 +49,19 @@ def score_file(
     """Score a file in the QVHighlights submission form against the annotations of a dataset.
 
     data: name of a dataset part, whose files lie in ``root``; None takes dataset, rule and options from the run folder
-    that the file lies in. Raises DataError with file and line for anything malformed.
+    that the file lies in, and ``root`` then says where its files have gone.
+    Raises DataError with file and line for anything malformed.
     """
     registry = load_registry()
     recipe = _recipe_beside(predictions, registry) if data is None else None
     if recipe is not None:
-        name, dataset = recipe.data.dataset.part.name, open_dataset(recipe.data)
+        name = recipe.data.dataset.part.name
+        options = recipe.data.options if root is None else attrs.evolve(recipe.data.options, root=str(root))
+        dataset = open_dataset(attrs.evolve(recipe.data, options=options))
     else:
         name = str(data)
         chosen = choose(registry, "dataset", name, "--data")
-        dataset = chosen.part.factory(chosen.options, root)
+        dataset = chosen.part.factory(chosen.options, root or Path())
     if lacking := dataset.missing():
         raise DataError("\n".join(lacking))
     metric = _metric(registry, recipe, rule, overrides)
@@ -71,7 +74,7 @@ def score_file(
 
 
 def _recipe_beside(predictions: Path, registry: Registry) -> Recipe:
-    path = predictions.parent.parent / "recipe.toml"
+    path = predictions.resolve().parent.parent / "recipe.toml"
     if not path.is_file():
         raise UserError(
             f"{predictions}: lies in no run folder, so the dataset is unknown. "

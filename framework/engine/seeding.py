@@ -17,14 +17,14 @@ def seed_everything(seed: int, device: torch.device) -> torch.Generator:
 def states(generator: torch.Generator) -> dict[str, Tensor]:
     """State of every generator that training draws from, as byte tensors."""
     found = {"noise": generator.get_state(), "cpu": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        found["cuda"] = torch.cuda.get_rng_state()
+    if generator.device.type == "cuda":
+        found["cuda"] = torch.cuda.get_rng_state(generator.device)
     return found
 
 
 def restore_states(generator: torch.Generator, found: dict[str, Tensor]) -> None:
-    """Undo ``states``; a CUDA state is left out where there is no such device."""
+    """Undo ``states``, on a device of the same type."""
     generator.set_state(found["noise"].cpu())
     torch.set_rng_state(found["cpu"].cpu())
-    if "cuda" in found and torch.cuda.is_available():
-        torch.cuda.set_rng_state(found["cuda"].cpu())
+    if generator.device.type == "cuda":
+        torch.cuda.set_rng_state(found["cuda"].cpu(), generator.device)

@@ -18,11 +18,12 @@ from framework.core.structures import Batch
 from framework.data.loader import Loader
 from framework.engine import checkpoint
 from framework.engine.assemble import Method
+from framework.engine.folder import resumable
 from framework.engine.interrupt import Interrupt
 from framework.engine.loss import losses, total
 from framework.engine.optimize import MovingAverage, optimizer_of, rate
 from framework.engine.seeding import restore_states, states
-from framework.errors import PluginError, UserError
+from framework.errors import CheckpointError, PluginError, UserError
 from framework.recipe import TrainOptions
 
 
@@ -144,8 +145,8 @@ class Trainer:
     def _update(self, seen: Mapping[str, float]) -> None:
         if not math.isfinite(seen["total"]):
             raise UserError(
-                f"{self.folder}: the loss became {seen['total']} at step {self.progress.step + 1}. The checkpoint of "
-                'last epoch is kept; lower train.optimizer.lr, or set train.clip and train.precision = "float32".'
+                f"{self.folder}: the loss became {seen['total']} at step {self.progress.step + 1}. Begin a new run "
+                'with a lower train.optimizer.lr, with train.clip, or with train.precision = "float32".'
             )
         self.scaler.unscale_(self.optimizer)
         if self.options.clip:
@@ -219,6 +220,8 @@ class Trainer:
             "progress": attrs.asdict(self.progress),
             "groups": groups,
             "scaler": self.scaler.state_dict(),
+            "device": self.method.device.type,
+            "precision": str(self.method.precision),
             **self.watch.describe(),
         }
         checkpoint.save(resumable(self.folder), tensors, meta)
@@ -227,6 +230,16 @@ class Trainer:
         """Take up the training that ``folder`` holds; history beyond the checkpoint is dropped."""
         path = resumable(self.folder)
         tensors, meta = checkpoint.load(path)
+        for name, own in (("device", self.method.device.type), ("precision", str(self.method.precision))):
+            if meta.get(name) != own:
+                raise CheckpointError(
+                    f"{path}: the run was begun with {name} {meta.get(name)}, this is {own}, so it would not be the "
+                    "same run. Resume with the --device that it was begun with."
+                )
+        with checkpoint.described(path):
+            self._take_up(tensors, meta, path)
+
+    def _take_up(self, tensors: Mapping[str, Tensor], meta: Mapping[str, Any], path: Path) -> None:
         checkpoint.restore(self.modules, _under(tensors, "weights/"), path)
         self.average.state = {name: value.to(self.method.device) for name, value in _under(tensors, "average/").items()}
         checkpoint.unpack_optimizer(self.optimizer, _under(tensors, "optimizer/"), meta["groups"])
@@ -237,11 +250,6 @@ class Trainer:
         lines = history.read_text(encoding="utf-8").splitlines() if history.exists() else []
         kept = [line for line in lines if json.loads(line)["epoch"] <= self.progress.epoch]
         history.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
-
-
-def resumable(folder: Path) -> Path:
-    """The file that a stopped run goes on from."""
-    return folder / "checkpoints" / "resume.safetensors"
 
 
 def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

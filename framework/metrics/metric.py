@@ -13,10 +13,14 @@ MomentLists = Mapping[int | str, ArrayLike]
 
 
 class Metric(ABC):
-    """Built as ``Metric(options)``. rule: one line printed beside every number. primary: the headline number."""
+    """Built as ``Metric(options)``. rule: one line printed beside every number. primary: the headline number.
+
+    names: all numbers that a call gives, in its order; known before anything is scored.
+    """
 
     rule: str
     primary: str
+    names: tuple[str, ...]
 
     @abstractmethod
     def __call__(self, predictions: MomentLists, truths: MomentLists) -> dict[str, float]:

@@ -47,8 +47,12 @@ def per_query(
         best = ious[:, :count].max(axis=1)
         for threshold in m:
             hit = best > threshold if strict else best >= threshold
-            values[f"R{count}@{threshold:g}"] = hit.astype(np.float64)
+            values[_name(count, threshold)] = hit.astype(np.float64)
     return values | {"mIoU": ious[:, 0].clip(min=0)}
+
+
+def _name(n: int, m: float) -> str:
+    return f"R{n}@{m:g}"
 
 
 def best_ious(predictions: MomentLists, truths: MomentLists, top: int) -> NDArray[np.float64]:
@@ -82,7 +86,8 @@ class Rank(Metric):
 
     def __init__(self, options: RankOptions) -> None:
         self.options = options
-        self.primary = f"R{options.n[0]}@{options.m[0]:g}"
+        found = [_name(n, m) for n in options.n for m in options.m]
+        self.primary, self.names = found[0], (*dict.fromkeys(found), "mIoU")
         self.rule = (
             f"Rank n@m: IoU {'>' if options.strict else '>='} m with any ground truth among the first n moments; "
             "mIoU: of the first moment with its best ground truth"

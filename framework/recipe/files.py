@@ -12,7 +12,7 @@ import tomli
 
 from framework.errors import RecipeError, nearest
 from framework.recipe.toml import write_value
-from framework.recipe.tree import OBJECTIVE_TABLES, OVERRIDE, Origin, Tree, normal, selector
+from framework.recipe.tree import OBJECTIVE_TABLES, OVERRIDE, Keys, Origin, Tree, kept, normal, selector
 
 FOLDERS: Final = (Path("recipes"), Path(__file__).parents[2] / "recipes")
 """Where a recipe is looked for by name: in the working folder, then beside the framework."""
@@ -65,6 +65,11 @@ def parse_tree(text: str, file: str) -> Tree:
 
 def override(tree: Tree, overrides: Iterable[str]) -> None:
     """Lay ``key.key=value`` texts over a tree, all at once: a new part and its options may come in any order."""
+    tree.merge(_layer(tree, overrides), lambda _: Origin(OVERRIDE))
+
+
+def _layer(tree: Tree, overrides: Iterable[str]) -> dict[str, Any]:
+    """The overrides as one table; ``tree`` is what they are meant for."""
     layer: dict[str, Any] = {}
     for text in overrides:
         keys, value = _assignment(text)
@@ -77,7 +82,7 @@ def override(tree: Tree, overrides: Iterable[str]) -> None:
                 table[key] = {}
             table = table[key]
         table[keys[-1]] = value
-    tree.merge(normal(layer, OVERRIDE), lambda _: Origin(OVERRIDE))
+    return normal(layer, OVERRIDE)
 
 
 def _refuse_misplaced(tree: Tree, text: str, keys: Sequence[str]) -> None:
@@ -94,13 +99,28 @@ def _refuse_misplaced(tree: Tree, text: str, keys: Sequence[str]) -> None:
 
 
 def overlaid(tree: Tree, overrides: Sequence[str] = ()) -> Tree:
-    """The tree of the embedded profile: the overlay over the rest, and the overrides over both."""
-    small = tree.copy()
+    """The tree of the embedded profile: the overlay over the rest, and the overrides over both.
+
+    Where the overlay replaces the dataset, what the overrides say of that dataset, its files included, stays with it;
+    so does what they say of a text source that is replaced as well.
+    """
+    small, layer = tree.copy(), _layer(tree, overrides)
     overlay = small.at(("embedded",)) or {}
     small.drop("embedded", "expected")
     small.merge(overlay, lambda path: Origin(tree.origin(("embedded", *path)).file, ("embedded",)))
-    override(small, [text for text in overrides if not text.startswith("embedded.")])
+    layer.pop("embedded", None)
+    data = layer.get("data")
+    if isinstance(data, dict) and _replaces(tree, ("data",)):
+        lost = set(data) - kept(("data",)) | ({"text"} if _replaces(tree, ("data", "text")) else set())
+        layer["data"] = {key: value for key, value in data.items() if key not in lost}
+    small.merge(layer, lambda _: Origin(OVERRIDE))
     return small
+
+
+def _replaces(tree: Tree, path: Keys) -> bool:
+    """Whether the overlay chooses another part for a table than the recipe does."""
+    chosen = tree.at(("embedded", *path, "name"))
+    return chosen is not None and tree.at((*path, "name")) not in (None, chosen)
 
 
 def _lay(tree: Tree, table: dict[str, Any], origin: Origin) -> None:

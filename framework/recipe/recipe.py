@@ -65,8 +65,9 @@ class EvaluateChoice(EvaluateOptions):
 class Recipe:
     """A resolved recipe. Two are equal if they compute the same, wherever they were read from.
 
-    layout: the [layout] table as written. weights: factor of a loss term, by name. expected: numbers to compare with,
-    free in form. profile: "full", or "embedded" once the overlay is applied. source: the file that was asked for.
+    layout: the [layout] table as written. weights: factor of a loss term, by name. expected: published numbers by
+    metric, and their source. profile: "full", or "embedded" once the overlay is applied. source: the file that was
+    asked for.
     """
 
     name: str
@@ -80,7 +81,7 @@ class Recipe:
     post: Chosen
     train: TrainOptions
     evaluate: EvaluateChoice
-    expected: Mapping[str, Any]
+    expected: Mapping[str, float | str]
     source: Path = attrs.field(eq=False)
     tree: Tree = attrs.field(eq=False, repr=False)
     overlay: Callable[[Registry | None], Recipe] | None = attrs.field(eq=False, repr=False)

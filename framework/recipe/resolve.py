@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 
 import attrs
 
-from framework.core.options import at_least, one_of, option
+from framework.core.options import between, one_of, option
 from framework.core.part import Part
 from framework.data.options import DataOptions
 from framework.errors import PluginError, Problems, RecipeError, nearest
@@ -20,13 +20,15 @@ from framework.recipe.options import EvaluateOptions, TrainOptions
 from framework.recipe.recipe import MAIN, Chosen, DataChoice, EvaluateChoice, Objective, Recipe
 from framework.recipe.structure import Structurer
 from framework.recipe.tree import OBJECTIVE_TABLES, OVERRIDE, PART_TABLES, Keys, Tree, selector
-from framework.recipe.values import Mismatch, convert
+from framework.recipe.values import Mismatch, convert, wording
 from framework.registry import RESERVED, Registry, load_registry
 
 TABLES: Final = (*PART_TABLES, "layout", "objective", "weights", "train", "evaluate", "expected")
 TOP: Final = ("name", "seed", "profile", *TABLES, "embedded")
 OVERLAY: Final = ("seed", *TABLES)
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+OBJECTIVE: Final = re.compile(r"[A-Za-z0-9_-]+")
+"""The name of an objective, which goes into names of weights and of loss terms; a dot would part those."""
 DEFAULTS: Final[Mapping[str, str]] = {"rows": "own", "text": "learned"}
 """The part of a table that may be left out."""
 T = TypeVar("T")
@@ -41,7 +43,7 @@ class Head:
     """The keys above the tables."""
 
     name: str = option(doc="name of the recipe and of the folder of its runs; it is not inherited", rule=_file_name)
-    seed: int = option(0, doc="seed of weights, order and noise", rule=at_least(0))
+    seed: int = option(0, doc="seed of weights, order and noise", rule=between(0, 2**63 - 1))
     profile: str = option("full", doc="written by a run, never by hand", rule=one_of("full", "embedded"))
 
 
@@ -111,7 +113,7 @@ class Resolver:
         post = self._part("post", ("post",))
         train = self._whole(TrainOptions, "train")
         evaluate = self._evaluate()
-        expected = self.structure.table(("expected",))
+        expected = self._expected()
         self._refuse_unread_layout()
         if not (head and data and encoder and post and train and evaluate) or self.structure.complaints:
             return None
@@ -127,7 +129,7 @@ class Resolver:
             post=post,
             train=train,
             evaluate=evaluate,
-            expected=dict(expected),
+            expected=expected,
             source=source,
             tree=self.tree,
             overlay=None,
@@ -223,6 +225,11 @@ class Resolver:
         if not names:
             self._complain(f"{self.tree.place(('objective',))}: a recipe needs one objective at least.")
         for name in names:
+            if not OBJECTIVE.fullmatch(name):
+                self._complain(
+                    f'{self.tree.table(("objective", name))}: the name "{name}" must be letters, digits, underscores '
+                    "and hyphens. Rename the objective."
+                )
             self.structure.refuse_unknown(("objective", name), OBJECTIVE_TABLES, "an objective")
         return self._whole_objectives({name: ("objective", name) for name in names})
 
@@ -245,6 +252,17 @@ class Resolver:
             if found[name] < 0:
                 place = self.tree.place(("weights", name))
                 self._complain(f"{place}: must be a number, at least 0 (factor of a loss term). The default is 1.0.")
+        return found
+
+    def _expected(self) -> dict[str, float | str]:
+        found: dict[str, float | str] = {}
+        for name, value in self.structure.table(("expected",)).items():
+            hint = str if name == "source" else float
+            try:
+                found[name] = convert(value, hint)
+            except Mismatch:
+                place = self.tree.place(("expected", name))
+                self._complain(f"{place}: must be {wording(hint)}. [expected] has numbers by metric, and their source.")
         return found
 
     def _refuse_unread_layout(self) -> None:

@@ -96,7 +96,7 @@ class Tree:
         """Drop a part's options; with ``keep_own``, only where the table does not choose a part itself."""
         table = self.at(path)
         if isinstance(table, dict) and not (keep_own and selector(path) in table):
-            for key in [key for key in table if key not in _kept(path)]:
+            for key in [key for key in table if key not in kept(path)]:
                 del table[key]
                 self.origins.pop((*path, key), None)
 
@@ -124,7 +124,7 @@ def _local(path: Keys) -> Keys:
     return path[2:] if path[:1] == ("objective",) else path
 
 
-def _kept(path: Keys) -> set[str]:
+def kept(path: Keys) -> set[str]:
     """Keys of a table that do not belong to its part."""
     local = _local(path)
     if local == ("data",):

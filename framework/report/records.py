@@ -143,7 +143,9 @@ class RunRecord:
 
 
 def read_run(folder: Path | str) -> RunRecord:
-    """Read a run folder. ``examples.json`` may be missing; every other file named here must be there.
+    """Read a run folder. Every file named here must be there, but ``examples.json`` and ``history.jsonl``.
+
+    A run of no epochs has no history, and one of no maps no examples.
 
     Raises DataError, one line, where the folder is no run, a file is missing or cut off, or a value breaks its rule.
     """
@@ -156,12 +158,12 @@ def read_run(folder: Path | str) -> RunRecord:
             f"{folder}: the run is {manifest.status} and has no metrics.json yet; let it finish, or go on with the "
             f"recipe it was begun with: python -m framework run RECIPE --resume --out {folder}"
         )
-    examples = folder / "examples.json"
+    history, examples = folder / "history.jsonl", folder / "examples.json"
     record = RunRecord(
         folder=folder,
         recipe=fields.read_text(folder / "recipe.toml"),
         manifest=manifest,
-        history=tuple(_epoch(line) for line in fields.read_lines(folder / "history.jsonl")),
+        history=tuple(_epoch(line) for line in fields.read_lines(history)) if history.exists() else (),
         scores=_scores(fields.read_object(folder / "metrics.json")),
         examples=tuple(_example(entry) for entry in fields.read_objects(examples)) if examples.exists() else (),
     )

@@ -184,6 +184,11 @@ class Gaussian(Sampler):
 
 
 def _refuse_contradictions(options: GaussianOptions) -> None:
+    if options.own_predictions and (options.start_share or options.start_first):
+        raise RecipeError(
+            f"[sampler] own_predictions = {options.own_predictions:g} with start_share or start_first: rows at the "
+            "start would be noised again; set one or the other to 0."
+        )
     if options.eta > 0 and options.solver == "dpmpp_2m":
         raise RecipeError(
             f'[sampler] eta = {options.eta:g} with solver = "dpmpp_2m": that solver is deterministic; '

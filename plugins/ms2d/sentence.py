@@ -24,8 +24,10 @@ class SentenceEncoder(nn.Module):
     def forward(self, words: Tensor, mask: Tensor) -> Tensor:
         """Words (Q, L, D) or ids (Q, L), real first, where mask (Q, L); returns (Q, width)."""
         lengths = mask.sum(dim=1).clamp(min=1)
-        packed = nn.utils.rnn.pack_padded_sequence(
-            self.words(words), lengths.cpu(), batch_first=True, enforce_sorted=False
-        )
-        states, _ = nn.utils.rnn.pad_packed_sequence(self.lstm(packed)[0], batch_first=True)
+        # On a GPU autocast would run an LSTM in float16, bfloat16 or not, and nothing scales its gradients then.
+        with torch.autocast(mask.device.type, enabled=False):
+            packed = nn.utils.rnn.pack_padded_sequence(
+                self.words(words).float(), lengths.cpu(), batch_first=True, enforce_sorted=False
+            )
+            states, _ = nn.utils.rnn.pad_packed_sequence(self.lstm(packed)[0], batch_first=True)
         return self.project(torch.sum(states, dim=1) / lengths[:, None])

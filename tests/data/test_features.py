@@ -160,6 +160,21 @@ def test_a_file_with_damaged_bytes_is_refused_by_name(tmp_path: Path) -> None:
         open_features(tmp_path).read("v")
 
 
+@pytest.mark.parametrize("name", ["v", "v/features"])
+def test_an_hdf5_dataset_without_an_array_is_refused_by_name(name: str, tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "i3d.hdf5", "w") as file:
+        file[name] = h5py.Empty("f4")
+    with pytest.raises(DataError, match=r'i3d\.hdf5: video "v" holds no array; features must be \(rows, width\)$'):
+        open_features(tmp_path / "i3d.hdf5").read("v")
+
+
+def test_a_type_stored_beside_hdf5_datasets_is_refused_by_name(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "i3d.hdf5", "w") as file:
+        file["v"] = np.dtype("f4")
+    with pytest.raises(DataError, match='video "v" holds no array'):
+        open_features(tmp_path / "i3d.hdf5").shape("v")
+
+
 def test_groups_in_groups_are_refused(tmp_path: Path) -> None:
     path = _hdf5(tmp_path / "i3d.hdf5", {"v": np.ones((1, 1), dtype=np.float32)}, "rgb/features")
     with pytest.raises(DataError, match=r'video "v" holds the arrays \(none\); one of them must be called features'):

@@ -67,7 +67,6 @@ def test_a_checkpoint_encodes_the_sentences_of_its_dataset_without_the_file(root
     restored = _glove(root)
     restored.restore(state)
     assert restored.width == 3
-    assert restored.fingerprint() == source.fingerprint()
     np.testing.assert_array_equal(restored.encode(1, "zebra person the"), source.encode(1, "zebra person the"))
     with pytest.raises(DataError, match=r'no such GloVe file, needed for 1 words such as "door"; get it from'):
         restored.encode(1, "the door")

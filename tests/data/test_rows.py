@@ -6,7 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from framework.core.noise import GeneratorNoise
+from framework.core.part import Part
 from framework.core.structures import Batch, Meta, Rows
+from framework.data import PARTS
 from framework.data.rows import (
     AllPairsOptions,
     AllPairsRows,
@@ -89,15 +91,17 @@ def test_own_plus_adds_distinct_texts_that_do_not_belong_to_the_video(batch: Bat
 
 
 @settings(deadline=None, max_examples=20)
-@given(batches())
-def test_own_plus_asks_the_own_pairs_only_in_evaluation(batch: Batch) -> None:
-    assert _pairs(OwnPlusRows(OwnPlusOptions()).rows(batch, None)) == _pairs(OwnRows(OwnOptions()).rows(batch, None))
+@given(batches(), st.sampled_from([part for part in PARTS if part.kind == "rows"]))
+def test_every_policy_asks_the_own_pairs_only_in_evaluation(batch: Batch, part: Part) -> None:
+    rows = part.factory(part.options()).rows(batch, None)
+    assert _pairs(rows) == [tuple(pair) for pair in batch.pairs.tolist()]
+    _consistent(batch, rows)
 
 
 @settings(deadline=None, max_examples=40)
 @given(batches())
-def test_all_pairs_asks_every_text_against_every_video(batch: Batch) -> None:
-    rows = AllPairsRows(AllPairsOptions()).rows(batch, None)
+def test_all_pairs_asks_every_text_against_every_video_in_training(batch: Batch) -> None:
+    rows = AllPairsRows(AllPairsOptions()).rows(batch, _noise())
     assert _pairs(rows) == [(text, video) for text in range(len(batch.key)) for video in range(len(batch.extent))]
     _consistent(batch, rows)
 

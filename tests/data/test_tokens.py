@@ -61,7 +61,6 @@ def test_a_restored_source_knows_its_width(root: Path) -> None:
     other = TokensText(TokensOptions(), root)
     other.restore(json.loads(json.dumps(source.state())))
     assert other.width == 2
-    assert other.fingerprint() == source.fingerprint()
     np.testing.assert_array_equal(other.encode(7, ""), source.encode(7, ""))
 
 

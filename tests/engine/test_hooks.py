@@ -80,11 +80,21 @@ def test_hooks_are_called_in_their_order_and_change_nothing(
     assert "<p>12 calls in tiny</p>" in page
 
 
-@pytest.mark.parametrize("hook", ["after_epoch", "after_train_step"])
+@pytest.mark.parametrize("hook", ["run_started", "after_epoch", "after_train_step", "after_evaluation"])
 def test_an_exception_in_a_hook_names_the_plugin_and_the_run_can_be_resumed(
     hook, recipe_file, tmp_path, narrator, registry
 ) -> None:
     class Broken:
+        @hookimpl
+        def run_started(self) -> None:
+            if hook == "run_started":
+                raise KeyError("missing")
+
+        @hookimpl
+        def after_evaluation(self, split: str) -> None:
+            if hook == "after_evaluation":
+                raise KeyError("missing")
+
         @hookimpl
         def after_epoch(self, epoch: int) -> None:
             if hook == "after_epoch":

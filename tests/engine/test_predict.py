@@ -4,12 +4,12 @@ import attrs
 import pytest
 import torch
 
-from framework.core.noise import KeyedNoise
+from framework.core.noise import GeneratorNoise
 from framework.core.structures import Batch
 from framework.engine.assemble import Method, assemble
 from framework.engine.data import Data, open_data
 from framework.engine.evaluate import Evaluation, Settings, evaluate
-from framework.engine.loss import losses
+from framework.engine.loss import losses, total
 from framework.engine.predict import predict
 from framework.engine.seeding import seed_everything
 from framework.errors import RecipeError
@@ -116,20 +116,47 @@ def test_the_ground_truth_is_out_of_reach_of_prediction(recipe_file, registry) -
 
 
 @pytest.mark.parametrize("name", ["self_condition", "own_predictions"])
-def test_a_second_pass_of_training_changes_the_loss_and_not_the_gradient_of_the_first(
-    name, recipe_file, registry
-) -> None:
-    changes = [f"sampler.{name}=0.999999"] + (["denoiser.previous=true"] if name == "self_condition" else [])
+def test_the_first_of_two_training_passes_leaves_nothing_behind(name, recipe_file, registry) -> None:
+    changes = [f"sampler.{name}=1.0"] + (["denoiser.previous=true"] if name == "self_condition" else [])
     data, method = made(recipe_file, registry, changes)
     batch = next(iter(data.loader("train", training=True).batches()))
-    calls: list[bool] = []
-    method.objectives[0].denoiser.register_forward_hook(lambda *_: calls.append(torch.is_grad_enabled()))
-    terms = losses(method, batch, KeyedNoise(0, torch.zeros(1, dtype=torch.long)))
-    assert calls == [False, True]
-    assert all(torch.isfinite(term) for term in terms.values())
+    calls: list[tuple[bool, int]] = []
+    denoiser = method.objectives[0].denoiser
+    denoiser.register_forward_hook(lambda _, given, __: calls.append((torch.is_grad_enabled(), len(given[2].memo))))
+    terms = losses(method, batch, GeneratorNoise(torch.Generator().manual_seed(0)))
+    assert calls[0][0] is False
+    assert calls[1] == (True, 0)
+    total(terms, method).backward()
+    assert all(weight.grad is not None for weight in method.encoder.parameters())
+
+
+def test_a_weight_of_no_loss_is_refused(recipe_file, registry) -> None:
+    data, method = made(recipe_file, registry, [])
+    method.weights = {"main/mes": 2.0}
+    batch = next(iter(data.loader("train", training=True).batches()))
+    with pytest.raises(RecipeError, match=r'"main/mes": there is no such loss. Did you mean "main/mse"'):
+        total(losses(method, batch, GeneratorNoise(torch.Generator())), method)
 
 
 def test_a_denoiser_that_reads_no_previous_answer_refuses_self_conditioning(recipe_file, registry) -> None:
-    recipe = load_recipe(recipe_file, ["sampler.self_condition=0.5"], registry)
-    with pytest.raises(RecipeError, match=r"self_condition = 0\.5.*does not read its previous answer"):
+    for change, words in (
+        ("sampler.self_condition=0.5", r"self_condition = 0\.5.*does not read its previous answer"),
+        ("denoiser.previous=true", r"reads its previous answer, but gaussian never gives one"),
+    ):
+        recipe = load_recipe(recipe_file, [change], registry)
+        with pytest.raises(RecipeError, match=words):
+            assemble(recipe, open_data(recipe).inputs)
+
+
+def test_too_many_steps_are_refused_with_file_and_table(recipe_file, registry) -> None:
+    recipe = load_recipe(recipe_file, ["sampler.steps=5000"], registry)
+    with pytest.raises(RecipeError, match=r"tiny\.toml \[sampler\] gaussian: .*5000"):
         assemble(recipe, open_data(recipe).inputs)
+
+
+def test_a_network_trained_in_half_precision_answers_in_full(recipe_file, registry) -> None:
+    data, method = made(recipe_file, registry, [])
+    exact = evaluated(data, method, 7)
+    method.precision = torch.bfloat16
+    half = evaluated(data, method, 7)
+    assert all((exact.answers[query] == half.answers[query]).all() for query in exact.answers)

@@ -165,6 +165,13 @@ def test_the_part_reads_every_option() -> None:
     assert {name: value.tolist() for name, value in metric.per_query(*sides).items()} == {"R2@0.25": [1], "mIoU": [0]}
 
 
+@pytest.mark.parametrize("options", [RankOptions(), RankOptions(n=(5, 1, 5), m=(0.3, 0.25, 0.3))])
+def test_the_part_knows_the_names_of_its_numbers_before_it_scores(options: RankOptions) -> None:
+    metric = Rank(options)
+    assert metric.names == tuple(metric({1: [[0.0, 1.0]]}, {1: [[0.0, 4.0]]}))
+    assert metric.primary in metric.names
+
+
 @pytest.mark.parametrize(("name", "value"), [("n", (1, 0)), ("n", ()), ("m", (0.5, 0.0)), ("m", (1.5,)), ("m", ())])
 def test_values_out_of_range_break_a_stated_rule(name: str, value: tuple[float, ...]) -> None:
     assert "must" in attrs.fields_dict(RankOptions)[name].metadata["rule"](value)

@@ -159,6 +159,52 @@ def test_overrides_win_over_the_overlay(load: Load, small: str, registry: Regist
     assert recipe.with_embedded(registry).seed == 1
 
 
+MADE = "[embedded]\ndata.name = 'tiny.made'\ndata.text = 'tiny.ids'\n"
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("data.root=films", "data.video=c3d.hdf5"),
+        ("data.subset=some",),
+        ("data={name='tiny.films', root='films', subset='some'}",),
+        ("data=tiny.films", "data.video=c3d.hdf5"),
+        ("data.text.width=8",),
+        ("data.text=tiny.words", "data.text.width=8"),
+    ],
+)
+def test_what_is_said_of_a_dataset_stays_with_it_where_the_overlay_replaces_it(
+    load: Load, small: str, registry: Registry, overrides: tuple[str, ...]
+) -> None:
+    recipe = load(small + MADE, overrides=overrides)
+    assert recipe != load(small + MADE) or overrides[0] == "data=tiny.films"
+    assert recipe.with_embedded(registry) == load(small + MADE).with_embedded(registry)
+
+
+def test_what_is_said_of_how_files_are_read_holds_for_every_dataset(load: Load, small: str, registry: Registry) -> None:
+    overrides = ("data.root=films", "data.window=16", "denoiser.kernel=5", "train.epochs=2")
+    recipe = load(small + MADE, overrides=overrides).with_embedded(registry)
+    assert (recipe.data.options.root, recipe.data.options.window) == (".", 16)
+    assert (recipe.objectives[0].denoiser.options.kernel, recipe.train.epochs) == (5, 2)
+
+
+def test_overrides_of_the_overlay_itself_name_its_files(load: Load, small: str, registry: Registry) -> None:
+    for overrides in (("embedded.data.video=made.hdf5",), ("embedded={data={video='made.hdf5'}}",)):
+        recipe = load(small + MADE, overrides=(*overrides, "data.video=c3d.hdf5"))
+        assert recipe.data.options.video == "c3d.hdf5"
+        assert recipe.with_embedded(registry).data.options.video == "made.hdf5"
+
+
+def test_an_overlay_that_keeps_dataset_or_text_takes_what_is_said_of_them(
+    load: Load, small: str, registry: Registry
+) -> None:
+    overrides = ("data.video=c3d.hdf5", "data.text.width=8")
+    kept = load(small + "[embedded]\ndata.name = 'tiny.films'\n", overrides=overrides).with_embedded(registry)
+    assert (kept.data.options.video, kept.data.text.options.width) == ("c3d.hdf5", 8)
+    other = load(small + "[embedded]\ndata.name = 'tiny.made'\n", overrides=overrides).with_embedded(registry)
+    assert (other.data.options.video, other.data.text.options.width) == (None, 8)
+
+
 def test_overlays_are_inherited_and_merge(load: Load, small: str, registry: Registry) -> None:
     base = small + "[embedded]\ndata.name = 'tiny.made'\ndenoiser.kernel = 3\n"
     recipe = load(base, heir("[embedded]\ndenoiser.layers = 1\n")).with_embedded(registry)

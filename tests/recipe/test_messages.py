@@ -84,7 +84,24 @@ WRONG_VALUES = [
         "weights.mse=-1",
         "--set weights.mse = -1: must be a number, at least 0 (factor of a loss term). The default is 1.0.",
     ),
-    ("seed=-1", "--set seed = -1: must be at least 0 (seed of weights, order and noise). The default is 0."),
+    (
+        "seed=-1",
+        "--set seed = -1: must be between 0 and 9223372036854775807 (seed of weights, order and noise). "
+        "The default is 0.",
+    ),
+    (
+        "seed=9223372036854775808",
+        "--set seed = 9223372036854775808: must be between 0 and 9223372036854775807 "
+        "(seed of weights, order and noise). The default is 0.",
+    ),
+    (
+        "expected.mIoU=high",
+        '--set expected.mIoU = "high": must be a number. [expected] has numbers by metric, and their source.',
+    ),
+    (
+        "expected.source=3",
+        "--set expected.source = 3: must be text in quotes. [expected] has numbers by metric, and their source.",
+    ),
     (
         "layout.clisp=3",
         '--set layout.clisp = 3: no part of this recipe reads it. Did you mean "clips"? '
@@ -246,6 +263,16 @@ def test_objectives_need_a_name_each(load: Load, small: str) -> None:
         match=r"^small\.toml \[objective\]: several objectives are tables of their own\. Write \[\[objective\]\]",
     ):
         load(small + "[objective.a]\nrows = 'own'\n")
+
+
+@pytest.mark.parametrize("name", ["a.b", "a b", "\u00e4"])
+def test_an_objective_whose_name_could_not_name_weights_is_refused(load: Load, several: str, name: str) -> None:
+    with pytest.raises(Problems) as error:
+        load(several.replace('name = "videos"', f'name = "{name}"'))
+    assert str(error.value) == (
+        f'small.toml [objective.{name}]: the name "{name}" must be letters, digits, underscores and hyphens. '
+        "Rename the objective."
+    )
 
 
 def test_a_table_beside_several_objectives_is_told_where_it_belongs(load: Load, several: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 from collections.abc import Callable
@@ -9,12 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from framework.errors import DataError
-from framework.report import read_run
+from framework.report import print_summary, read_run, write_report
+from framework.report.plots import curves
 
 MakeRun = Callable[..., Path]
-MANDATORY = ("recipe.toml", "manifest.json", "history.jsonl", "metrics.json")
+MANDATORY = ("recipe.toml", "manifest.json", "metrics.json")
 
 
 def complaint(folder: Path) -> str:
@@ -57,6 +60,20 @@ def test_examples_are_optional(make_run: MakeRun) -> None:
     folder = make_run()
     (folder / "examples.json").unlink()
     assert read_run(folder).examples == ()
+
+
+@pytest.mark.parametrize("missing", [True, False])
+def test_a_run_of_no_epochs_has_no_history_and_still_its_numbers(make_run: MakeRun, missing: bool) -> None:
+    folder = make_run(epochs=[])
+    if missing:
+        (folder / "history.jsonl").unlink()
+    record = read_run(folder)
+    assert record.history == ()
+    assert curves(record) == []
+    console = Console(file=io.StringIO(), record=True, width=120)
+    print_summary(record, console)
+    assert "59.25" in console.export_text()
+    assert "59.25" in write_report(folder).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", MANDATORY)

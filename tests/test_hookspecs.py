@@ -11,6 +11,7 @@ import pytest
 
 from framework import hookspecs
 from framework.core.part import Part
+from framework.engine.announce import announce
 from framework.hookspecs import RunView, hookimpl
 from framework.registry import HOOKS, Registry
 
@@ -93,13 +94,13 @@ def test_every_hook_says_when_and_where_it_is_called_and_with_what(name: str) ->
 @pytest.mark.parametrize("name", HOOKS)
 def test_a_plugin_hears_every_hook_with_its_arguments(listener: tuple[Listener, Registry], name: str) -> None:
     plugin, registry = listener
-    getattr(registry.hook, name)(**CALLS[name])
+    announce(registry, name, **CALLS[name])
     assert plugin.heard == [(name, CALLS[name])]
 
 
 def test_report_sections_come_back_one_list_a_plugin(listener: tuple[Listener, Registry]) -> None:
     _, registry = listener
-    assert registry.hook.report_sections(run=RUN) == [[("Title", "<p>text</p>")]]
+    assert announce(registry, "report_sections", run=RUN) == [[("Title", "<p>text</p>")]]
 
 
 class Observer:
@@ -117,7 +118,7 @@ class Observer:
 def test_a_hook_may_take_fewer_arguments_and_a_plugin_may_have_no_parts() -> None:
     registry, plugin = Registry(), Observer()
     registry.add("observer", lambda: plugin)
-    registry.hook.after_train_step(**CALLS["after_train_step"])
+    announce(registry, "after_train_step", **CALLS["after_train_step"])
     assert (registry.failures, registry.parts(), plugin.steps) == ((), (), [1])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +13,7 @@ import pytest
 from framework.core.options import option
 from framework.core.part import KINDS, Part
 from framework.errors import RecipeError
-from framework.hookspecs import hookimpl
+from framework.hookspecs import INTERFACE, hookimpl
 from framework.registry import (
     GROUP,
     HOOKS,
@@ -137,6 +137,18 @@ class Unmarked:
         return [part()]
 
 
+class Wrapping:
+    @hookimpl(wrapper=True)
+    def run_finished(self) -> Iterator[None]:
+        yield
+
+
+class WrappingParts:
+    @hookimpl(hookwrapper=True)
+    def register_parts(self) -> Iterator[None]:
+        yield
+
+
 class Raising:
     @hookimpl
     def register_parts(self) -> list[Part]:
@@ -169,6 +181,13 @@ LISTED = f"Hooks: {', '.join(HOOKS)}."
 BROKEN: list[tuple[object, str]] = [
     (Misspelt(), f'there is no hook "after_trian_step". Did you mean "after_train_step"? {LISTED}'),
     (Unmarked(), "register_parts is not marked @hookimpl, so it would never be called."),
+    (Wrapping(), "run_finished is a wrapper, which is never called. Mark it by @hookimpl alone."),
+    (WrappingParts(), "register_parts is a wrapper, which is never called. Mark it by @hookimpl alone."),
+    (SimpleNamespace(nlvl_interface=2),
+        "its nlvl_interface is 2, but the hooks of this framework have version 1. Install releases of both that agree."),
+    (SimpleNamespace(nlvl_interface="1"),
+        "its nlvl_interface is '1', but the hooks of this framework have version 1. "
+        "Install releases of both that agree."),
     (SimpleNamespace(), f"nothing in it is marked @hookimpl. {LISTED}"),
     (Raising(), "KeyError: 'a\\nb'."),
     (Plugin(part("good.maps")), 'target "good.maps" is registered already, by good. Rename one.'),
@@ -204,6 +223,14 @@ def test_a_hook_with_wrong_arguments_is_quoted() -> None:
     assert "epok" in message.partition("Argument(s)")[2]
 
 
+def test_a_plugin_that_was_written_for_these_hooks_is_taken() -> None:
+    class Versioned(Plugin):
+        nlvl_interface = INTERFACE
+
+    registry = registry_of(tiny=Versioned(part()))
+    assert (registry.failures, registry.plugins) == ((), ("tiny",))
+
+
 def test_a_failed_plugin_hears_no_hook() -> None:
     class Half(Plugin):
         @hookimpl
@@ -211,7 +238,7 @@ def test_a_failed_plugin_hears_no_hook() -> None:
             raise AssertionError
 
     registry = registry_of(bad=Half(part(), part()))
-    assert registry.hook.run_started(run=None) == []
+    assert registry.manager.hook.run_started.get_hookimpls() == []
     registry.manager.check_pending()
 
 

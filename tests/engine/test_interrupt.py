@@ -26,7 +26,7 @@ def test_ctrl_c_leaves_a_run_that_resumes(recipe_file: Path, tmp_path: Path) -> 
         ask, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     for _ in range(600):
-        if (out / "history.jsonl").exists():
+        if (out / "history.jsonl").exists() and (out / "history.jsonl").stat().st_size:
             break
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)

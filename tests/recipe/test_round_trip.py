@@ -116,8 +116,12 @@ options = st.fixed_dictionaries(
 )
 
 
+numbers = st.dictionaries(st.text().filter(lambda name: name != "source"), st.floats(allow_nan=False), max_size=3)
+published = st.builds(dict.__or__, numbers, st.fixed_dictionaries({}, optional={"source": st.text()}))
+
+
 @short
-@given(options, st.integers(0, 5), st.dictionaries(st.text(), st.floats(0, 9), max_size=2), tables)
+@given(options, st.integers(0, 2**63 - 1), st.dictionaries(st.text(), st.floats(0, 9), max_size=2), published)
 def test_a_resolved_recipe_reads_back_equal(
     registry: Registry, conv: dict[str, Any], seed: int, weights: dict[str, float], expected: dict[str, Any]
 ) -> None:

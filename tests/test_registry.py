@@ -184,7 +184,8 @@ BROKEN: list[tuple[object, str]] = [
     (Wrapping(), "run_finished is a wrapper, which is never called. Mark it by @hookimpl alone."),
     (WrappingParts(), "register_parts is a wrapper, which is never called. Mark it by @hookimpl alone."),
     (SimpleNamespace(nlvl_interface=2),
-        "its nlvl_interface is 2, but the hooks of this framework have version 1. Install releases of both that agree."),
+        "its nlvl_interface is 2, but the hooks of this framework have version 1. "
+        "Install releases of both that agree."),
     (SimpleNamespace(nlvl_interface="1"),
         "its nlvl_interface is '1', but the hooks of this framework have version 1. "
         "Install releases of both that agree."),

@@ -99,4 +99,4 @@ def writing(folder: Path) -> Iterator[None]:
         reason, file = error.strerror or str(error), Path(error.filename or folder)
         if folder not in (file, *file.parents) and file not in folder.parents:
             raise UserError(f"{file}: {reason}. Mend that and run again.") from error
-        raise UserError(f"{folder}: cannot write there ({reason}). Name another folder by --out, or make room.") from error
+        raise UserError(f"{folder}: cannot write there ({reason}). Make room, or name a folder by --out.") from error

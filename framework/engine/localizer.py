@@ -135,7 +135,7 @@ class Localizer:
 def load(run_or_checkpoint: Path | str, device: str = "auto") -> Localizer:
     """Load a run folder (its reported weights) or one checkpoint; no code of it is run. Raises CheckpointError."""
     path = Path(run_or_checkpoint)
-    path = _reported(path) if path.is_dir() else path
+    path = reported(path) if path.is_dir() else path
     place = choose_device(device)
     tensors, meta = checkpoint.load(path, place)
     recipe = parse_recipe(_text(meta, path), path, load_registry())
@@ -155,7 +155,8 @@ def _text(meta: Mapping[str, Any], path: Path) -> str:
     return str(meta["recipe"])
 
 
-def _reported(folder: Path) -> Path:
+def reported(folder: Path) -> Path:
+    """The checkpoint whose numbers a run folder reports. Raises CheckpointError."""
     for name in ("best", "last"):
         path = folder / "checkpoints" / f"{name}.safetensors"
         if path.is_file():

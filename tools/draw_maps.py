@@ -30,14 +30,14 @@ def draw(record: RunRecord, number: int, steps: int) -> Figure:
     figure = Figure(figsize=(1.5 * (len(shown) + 1) + 0.6, 1.6 * len(example.scales) + 1.0), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(len(example.scales), len(shown) + 1, squeeze=False)
-    for row, scale in zip(axes, example.scales, strict=True):
+    for place, (row, scale) in enumerate(zip(axes, example.scales, strict=True)):
         grids = [scale.truth, *(scale.steps[step] for step in shown)]
         titles = ["truth", *(f"step {step + 1} of {walked}" for step in shown)]
         for axis, grid, title in zip(row, grids, titles, strict=True):
             axis.imshow(grid.T, origin="lower", aspect="auto", vmin=0, vmax=1, cmap="viridis", interpolation="nearest")
             axis.set_xticks([])
             axis.set_yticks([])
-            axis.set_title(title if row is axes[0] else "", fontsize=9)
+            axis.set_title("" if place else title, fontsize=9)
         row[0].set_ylabel(f"x{scale.stride}\nlength", fontsize=8)
     for axis in axes[-1]:
         axis.set_xlabel("start", fontsize=8)

@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="nlvl", description=framework.__doc__)
+    parser = argparse.ArgumentParser(prog="nlvl", description=(framework.__doc__ or "").splitlines()[0])
     parser.add_argument("--version", action="version", version=f"nlvl {framework.__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_run(commands.add_parser("run", help="train and evaluate a recipe"))
@@ -110,6 +110,8 @@ def _eval(options: argparse.Namespace) -> int:
         allow_missing=options.allow_missing,
     )
     print(f"{options.predictions}: {scored.queries:,} queries of {scored.dataset} {scored.split}")
+    if scored.profile == "embedded":
+        print("EMBEDDED PROFILE: synthetic data, not a result on a dataset")
     print(f"rule: {scored.rule}")
     if scored.missing:
         print(f"{scored.missing:,} queries without an answer counted as misses")
@@ -142,6 +144,11 @@ def _predict(options: argparse.Namespace) -> int:
 
     localizer = framework.load(options.run, device=options.device)
     video = localizer.index(read_video(options.video), clip_s=None, duration=options.duration)
+    if localizer.profile == "embedded":
+        print("note: these weights were trained on the embedded synthetic data", file=sys.stderr)
+    for query in options.query:
+        if words := localizer.text.unknown(query):
+            print(f'note: "{query}": never seen in training: {", ".join(words)}', file=sys.stderr)
     answers = localizer.localize(video, options.query, top=options.top)
     print(render(options.format, options.query, answers), end="")
     return 0

@@ -237,3 +237,35 @@ def test_the_checkout_runs_without_being_installed(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "ms2d.tan" in done.stdout
+
+
+def test_whoever_points_to_files_gets_those_or_a_refusal(charades: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with (charades / "recipe.toml").open("a") as file:
+        file.write(f'\n[embedded]\ndata.name = "synthetic"\ndata.train_queries = 32\ndata.width = {WIDTH}\n')
+    ask = ["run", str(charades / "recipe.toml"), "--out", str(charades / "run"), "--device", "cpu"]
+    assert main([*ask, "--set", f"data.root={charades / 'typo'}"]) == 2
+    assert "typo" in capsys.readouterr().err
+    assert not (charades / "run").exists()
+
+
+def test_predict_keeps_to_the_given_duration_and_names_unknown_words(
+    charades: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(charades)
+    capsys.readouterr()
+    video = f"{charades / 'data/features.hdf5'}:TE001"
+    ask = ["predict", str(charades / "run"), "--video", video, "--query", "a zebra door", "--duration", "5"]
+    assert main([*ask, "--device", "cpu"]) == 0
+    said = capsys.readouterr()
+    moments = json.loads(said.out)[0]["moments"]
+    assert moments
+    assert all(0 <= start < end <= 5 for start, end, _ in moments)
+    assert "never seen in training: zebra" in said.err
+
+
+def test_eval_names_what_it_was_given(charades: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(charades)
+    capsys.readouterr()
+    for path, words in ((charades / "nothere.jsonl", "no such file"), (charades / "run", "predictions/SPLIT.jsonl")):
+        assert main(["eval", str(path)]) == 2
+        assert words in capsys.readouterr().err

@@ -111,7 +111,7 @@ def join(
     if missing and not allow_missing:
         raise DataError(
             f"{source}: {len(missing)} of {len(known)} queries have no prediction ({_listing(missing)}); give each a "
-            "line (an empty list if nothing is found), or allow missing queries, which count as misses"
+            "line (an empty list if nothing is found), or count them as misses by --allow-missing"
         )
     for qid, prediction in predictions.items():
         if prediction.vid != known[qid].video:

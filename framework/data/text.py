@@ -55,6 +55,10 @@ class TextSource(ABC):
     def encode(self, query_id: int | str, sentence: str) -> NDArray[Any]:
         """Word ids (L,) int64 or word vectors (L, D) float32. Raises DataError on a sentence without words."""
 
+    def unknown(self, sentence: str) -> list[str]:
+        """Words of a sentence that it has no vector of its own for; none where it cannot tell."""
+        return []
+
     @abstractmethod
     def state(self) -> dict[str, Any]:
         """What a checkpoint needs to encode new sentences alike; JSON."""
@@ -124,6 +128,9 @@ class LearnedText(TextSource):
     def encode(self, query_id: int | str, sentence: str) -> NDArray[np.int64]:
         words = self._words(f"query {query_id}", sentence)
         return np.array([self._ids.get(word, UNKNOWN) for word in words], dtype=np.int64)
+
+    def unknown(self, sentence: str) -> list[str]:
+        return [word for word in self._words("of the command", sentence) if word not in self._ids]
 
     def state(self) -> dict[str, Any]:
         return {"words": list(self._ids)}

@@ -50,7 +50,8 @@ class Findings:
         except Problems as error:
             self.problems.extend(error.problems)
         except UserError as error:
-            self.problems.append(str(error))
+            if str(error) not in self.problems:
+                self.problems.append(str(error))
 
 
 def check_recipe(path: str, overrides: Sequence[str] = (), profile: str = "full") -> Findings:
@@ -64,7 +65,7 @@ def check_recipe(path: str, overrides: Sequence[str] = (), profile: str = "full"
         found.facts.append(f"recipe {recipe.name}: {len(recipe.objectives)} objective(s), profile {recipe.profile}")
     choice = None
     with found.collecting():
-        choice = recipe.data if recipe else peek_data(path, overrides, registry)
+        choice = recipe.data if recipe else None if profile == "embedded" else peek_data(path, overrides, registry)
     if choice is not None:
         with found.collecting():
             _check_files(choice, found)

@@ -37,6 +37,8 @@ def save(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> 
         raise CheckpointError(
             f"{path}: cannot be written ({error}). Make room, or name another folder by --out."
         ) from error
+    # The library makes files for their owner alone; a checkpoint is as readable as the rest of its run.
+    os.chmod(unfinished, path.parent.stat().st_mode & 0o666)
     os.replace(unfinished, path)
     path.with_suffix(".json").write_text(json.dumps(json.loads(text), indent=2) + "\n", encoding="utf-8")
 

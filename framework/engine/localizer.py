@@ -53,6 +53,7 @@ class Localizer:
 
     def __init__(self, method: Method, text: TextSource, recipe: Recipe, inputs: Inputs) -> None:
         self.method, self.text, self.inputs = method, text, inputs
+        self.profile = recipe.profile
         self.data, self.seed, self.draws = recipe.data.options, recipe.seed, recipe.evaluate.draws
 
     def index(

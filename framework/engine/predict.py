@@ -58,9 +58,12 @@ def condition(method: Method, batch: Batch, index: Index) -> Condition:
 
 
 def seconds(decoded: Candidates, batch: Batch, index: Index) -> Candidates:
-    """Fractions of the extent to seconds, clipped to the annotated duration: no answer lies outside its video."""
+    """Fractions of the extent to seconds, clipped to the annotated duration: no answer lies outside its video.
+
+    A candidate that begins after the video's end, as features longer than the video have them, is left out.
+    """
     video = index.pool.gather(1, decoded.place).clamp(min=0)
     extent = batch.extent.to(decoded.start)[video]
     duration = torch.tensor(batch.meta.durations, dtype=decoded.start.dtype, device=decoded.start.device)[video]
     start, end = (torch.minimum((x * extent).clamp(min=0), duration) for x in (decoded.start, decoded.end))
-    return attrs.evolve(decoded, start=start, end=end)
+    return attrs.evolve(decoded, start=start, end=end, mask=decoded.mask & (end > start))

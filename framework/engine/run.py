@@ -47,15 +47,18 @@ class RunResult:
 def settle_profile(recipe: Recipe, profile: str, registry: Registry, narrator: Narrator) -> Recipe:
     """Decide between the dataset and the embedded overlay, and say which and why.
 
-    profile: "full" refuses where files are missing, "embedded" takes the overlay in any case, "auto" falls back to it.
+    profile: "full" refuses where files are missing, "embedded" takes the overlay in any case, "auto" falls back to it
+    unless --set said where the files are.
     """
     lacking = [] if profile == "embedded" else missing(recipe.data)
     if not lacking and profile != "embedded":
         return recipe
-    if profile == "full":
+    pointed = any(recipe.tree.origin(("data", key)).file == "--set" for key in ("root", "video"))
+    if profile == "full" or (lacking and pointed):
+        # Whoever says where the files are wants those files: a typo must not train on other data all night.
         raise Problems(lacking)
     for line in lacking:
-        narrator.say(f"not found: {line}", style="yellow")
+        narrator.say(line, style="yellow")
     small = recipe.with_embedded(registry)
     narrator.say(
         f"PROFILE embedded: {small.name} runs as a small instance on the data that the project makes itself "

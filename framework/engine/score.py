@@ -25,6 +25,7 @@ class Scored:
     """Metrics of a file. metrics: percent, by name. missing: queries without an answer, counted as misses."""
 
     dataset: str
+    profile: str
     split: str
     rule: str
     queries: int
@@ -52,6 +53,9 @@ def score_file(
     that the file lies in, and ``root`` then says where its files have gone.
     Raises DataError with file and line for anything malformed.
     """
+    if not predictions.is_file():
+        inside = f" Name {predictions / 'predictions'}/SPLIT.jsonl." if predictions.is_dir() else ""
+        raise DataError(f"{predictions}: no such file.{inside}")
     registry = load_registry()
     recipe = _recipe_beside(predictions, registry) if data is None else None
     if recipe is not None:
@@ -70,7 +74,8 @@ def score_file(
     found = read_predictions(predictions, {query.video: query.duration for query in queries})
     truths = truths_of(queries)
     joined = join(found, queries, source=predictions, allow_missing=allow_missing)
-    return Scored(name, wanted, metric.rule, len(truths), len(joined.missing), metric(joined.windows, truths))
+    profile = "full" if recipe is None else recipe.profile
+    return Scored(name, profile, wanted, metric.rule, len(truths), len(joined.missing), metric(joined.windows, truths))
 
 
 def _recipe_beside(predictions: Path, registry: Registry) -> Recipe:

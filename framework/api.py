@@ -29,7 +29,8 @@ def run(
     """Train and evaluate a recipe, and write its report.
 
     recipe: a file, or the name of one that comes along. overrides: ``table.key=value``. profile: "auto" takes the
-    embedded data where the dataset's files are missing, "full" refuses, "embedded" forces them.
+    embedded data where the dataset's files are missing, unless an override says where they are; "full" refuses then,
+    "embedded" takes them in any case.
     Raises UserError for whatever the user can mend.
     """
     registry, narrator = load_registry(), Narrator()

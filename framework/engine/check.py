@@ -63,9 +63,10 @@ def check_recipe(path: str, overrides: Sequence[str] = (), profile: str = "full"
         recipe = load_recipe(path, overrides, registry)
         recipe = recipe.with_embedded(registry) if profile == "embedded" else recipe
         found.facts.append(f"recipe {recipe.name}: {len(recipe.objectives)} objective(s), profile {recipe.profile}")
-    choice = None
-    with found.collecting():
-        choice = recipe.data if recipe else None if profile == "embedded" else peek_data(path, overrides, registry)
+    choice = recipe.data if recipe else None
+    if not recipe and profile == "full":
+        with found.collecting():
+            choice = peek_data(path, overrides, registry)
     if choice is not None:
         with found.collecting():
             _check_files(choice, found)

@@ -4,13 +4,13 @@ import attrs
 import pytest
 import torch
 
-from framework.core.noise import GeneratorNoise
+from framework.core.noise import GeneratorNoise, KeyedNoise
 from framework.core.structures import Batch
 from framework.engine.assemble import Method, assemble
 from framework.engine.data import Data, open_data
 from framework.engine.evaluate import Evaluation, Settings, evaluate
 from framework.engine.loss import losses, total
-from framework.engine.predict import predict
+from framework.engine.predict import condition, predict
 from framework.engine.seeding import seed_everything
 from framework.errors import RecipeError
 from framework.metrics import Rank, RankOptions
@@ -68,10 +68,9 @@ def test_predictions_depend_neither_on_order_nor_on_padding(recipe_file, registr
     found = predict(method, objective, batch, seed=5).candidates
     turned = predict(method, objective, _reversed(batch), seed=5).candidates
     padded = predict(method, objective, _padded(batch, 17, 3), seed=5).candidates
-    for other, order in ((turned, slice(None)), (padded, slice(None))):
-        rows = torch.arange(len(batch.meta.ids)).flip(0) if other is turned else torch.arange(len(batch.meta.ids))
-        for name in ("start", "end", "score"):
-            torch.testing.assert_close(getattr(other, name)[rows][order], getattr(found, name), rtol=0, atol=1e-5)
+    for name in ("start", "end", "score"):
+        torch.testing.assert_close(getattr(turned, name).flip(0), getattr(found, name), rtol=0, atol=1e-5)
+        torch.testing.assert_close(getattr(padded, name), getattr(found, name), rtol=0, atol=1e-5)
 
 
 def _reversed(batch: Batch) -> Batch:
@@ -104,6 +103,16 @@ def test_several_draws_are_averaged_and_differ_from_one(recipe_file, registry) -
     one = predict(method, method.objectives[0], batch, seed=5).predictions[-1].x0
     four = predict(method, method.objectives[0], batch, seed=5, draws=4).predictions[-1].x0
     assert not torch.allclose(one, four)
+    objective, index = method.objectives[0], method.objectives[0].rows.rows(batch, None).index
+    with torch.no_grad():
+        cond = condition(method, batch, index)
+        slots = objective.target.slots(cond, None)
+        denoise = method.denoise(objective, cond, slots)
+        draws = [
+            objective.sampler.sample(denoise, slots, objective.target, KeyedNoise(5, index.key, draw))[-1].x0
+            for draw in range(4)
+        ]
+    torch.testing.assert_close(four, torch.stack(draws).mean(0))
 
 
 def test_the_ground_truth_is_out_of_reach_of_prediction(recipe_file, registry) -> None:

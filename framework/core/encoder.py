@@ -16,12 +16,14 @@ class Inputs:
     """What the data feed an encoder.
 
     video: features a clip (D). text: features a word, or None where words come as ids. vocabulary: number of ids
-    (0 is padding, 1 is unknown), or None where words come as vectors.
+    (0 is padding, 1 is unknown), or None where words come as vectors. saliency: whether the data label how well
+    stretches of a video fit a text.
     """
 
     video: int
     text: int | None = None
     vocabulary: int | None = None
+    saliency: bool = False
 
 
 class Encoder(nn.Module):
@@ -48,8 +50,11 @@ class Encoder(nn.Module):
     def join(self, encoded: Mapping[str, Mapping[str, Tensor]], index: Index) -> Condition:
         """Join the two sides for each row. Never sees moments."""
 
-    def loss(self, cond: Condition, rows: Rows) -> dict[str, Tensor]:
-        """Terms of the encoder's own, (R,) each: saliency, contrastive. None by default."""
+    def loss(self, cond: Condition, rows: Rows, encoded: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
+        """Terms of the encoder's own, (R,) each: saliency, contrastive. None by default.
+
+        encoded: what ``join`` made ``cond`` of, for terms that join other pairs, such as a video with a foreign text.
+        """
         return {}
 
     def at(self, progress: float) -> None:

@@ -39,6 +39,8 @@ class Batch:
     key: (Q,) long, a stable integer of each query id; noise at evaluation is drawn from it.
     gold: (G, 5) text, video, start, end, weight; start and end are fractions of the extent and may lie outside [0, 1]
     where a training window cut the moment off; any number a pair.
+    saliency: (S, 5) text, video, start, end, score: how well each annotated stretch fits the text, larger is better,
+    in the same units; None where the data have no such labels.
     """
 
     feats: Mapping[str, tuple[Tensor, Tensor]]
@@ -47,6 +49,7 @@ class Batch:
     key: Tensor
     gold: Tensor
     meta: Meta
+    saliency: Tensor | None = None
 
     def to(self, device: torch.device | str) -> Batch:
         """Return the batch on ``device``."""
@@ -55,7 +58,8 @@ class Batch:
             for side, (x, mask) in self.feats.items()
         }
         moved = {name: getattr(self, name).to(device, non_blocking=True) for name in ("extent", "pairs", "key", "gold")}
-        return attrs.evolve(self, feats=feats, **moved)
+        saliency = None if self.saliency is None else self.saliency.to(device, non_blocking=True)
+        return attrs.evolve(self, feats=feats, saliency=saliency, **moved)
 
 
 @attrs.frozen(eq=False)
@@ -81,10 +85,12 @@ class Rows:
 
     moments: R tensors (n_r, 4) of place, start, end, weight; n_r = 0 for a negative pair, more than 1 for several
     windows. ``place`` is a position in the row's pool; start and end are fractions of that video's extent.
+    saliency: R tensors (s_r, 4) of place, start, end, score in the same units; None where the data have no such labels.
     """
 
     index: Index
     moments: Sequence[Tensor]
+    saliency: Sequence[Tensor] | None = None
 
     def __len__(self) -> int:
         return len(self.index)

@@ -18,7 +18,9 @@ class Query:
     """One sentence asked of one video.
 
     id: unique within the dataset. duration: annotated length of the video, seconds. moments: start and end in seconds
-    and a weight, any number of them. place: ``file:line`` it was read from, for messages.
+    and a weight, any number of them. place: ``file:line`` it was read from, for messages. saliency: start and end in
+    seconds of stretches whose fit to the text people have scored, and the score, larger is better; None where the
+    dataset has no such labels.
     """
 
     id: int | str
@@ -27,6 +29,7 @@ class Query:
     duration: float
     moments: tuple[tuple[float, float, float], ...]
     place: str
+    saliency: tuple[tuple[float, float, float], ...] | None = None
 
 
 class FeatureSource(ABC):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Final
 
 import attrs
@@ -34,9 +34,12 @@ class Trial:
 
     def condition(self, case: Case, *, clips: int = 0, words: int = 0) -> Condition:
         """Encode and join the rows of a case, padded to ``clips`` and ``words``."""
+        return self.encoder.join(self.encoded(case, clips=clips, words=words), tiny.rows(case).index)
+
+    def encoded(self, case: Case, *, clips: int = 0, words: int = 0) -> Mapping[str, Mapping[str, Tensor]]:
+        """Both sides of a case, each by itself."""
         batch = tiny.collate(case, ids=self.ids, clips=clips, words=words, fill=FILL)
-        encoded = {side: self.encoder.encode(side, x, mask) for side, (x, mask) in batch.feats.items()}
-        return self.encoder.join(encoded, tiny.rows(case).index)
+        return {side: self.encoder.encode(side, x, mask) for side, (x, mask) in batch.feats.items()}
 
     def slots(self, cond: Condition) -> Slots | None:
         """The slots that a target makes of a condition."""
@@ -109,8 +112,9 @@ def padding_changes_nothing(trial: Trial, case: Case) -> None:
 )
 def every_parameter_learns(trial: Trial, case: Case) -> None:
     """In training every parameter that requires a gradient gets a finite one from the condition and the own loss."""
-    cond = trial.condition(case)
-    own = trial.encoder.loss(cond, tiny.rows(case))
+    encoded, rows = trial.encoded(case), tiny.rows(case)
+    cond = trial.encoder.join(encoded, rows.index)
+    own = trial.encoder.loss(cond, rows, encoded)
     for name, value in own.items():
         expect(value.shape == (len(case),), f"loss {name} has shape {tuple(value.shape)}, not one number a row.")
     expect_gradients(trial.encoder, [*cond.feats.values(), *own.values()])

@@ -24,6 +24,7 @@ import framework.data
 import framework.metrics
 import framework.post
 import framework.samplers
+import framework.targets
 from framework import hookspecs
 from framework.core.part import KINDS, Part
 from framework.errors import PluginError, RecipeError, nearest
@@ -180,7 +181,7 @@ def load_registry(plugins: Mapping[str, object] | None = None) -> Registry:
     separated by commas, are left out.
     """
     registry = Registry(name for word in os.environ.get(DISABLE, "").split(",") if (name := word.strip()))
-    for package in (framework.samplers, framework.data, framework.post, framework.metrics):
+    for package in (framework.targets, framework.samplers, framework.data, framework.post, framework.metrics):
         registry.add_parts(package.PARTS, OWN)
     entries = entry_points()
     for entry in entries:

@@ -1,9 +1,31 @@
-"""Modules that two or more denoisers share. Everything here is channel last: (R, ..., D) with mask (R, ...)."""
+"""Modules that two or more parts share. Everything here is channel last: (R, ..., D) with mask (R, ...)."""
 
+from framework.blocks.attention import AttentionLayer, FeedForward, attend, mlp, project_inputs, with_endpoints
 from framework.blocks.gated_conv import GatedConv
 from framework.blocks.masked_group_norm import MaskedGroupNorm
+from framework.blocks.positions import clip_code, sine_code
+from framework.blocks.roi_align import roi_align
+from framework.blocks.scale_shift import ScaleShift
+from framework.blocks.slot_queries import SlotQueries
 from framework.blocks.stylization import Stylization
 from framework.blocks.time_embedding import TimeEmbedding
 from framework.blocks.word_embedding import WordEmbedding
 
-__all__ = ["GatedConv", "MaskedGroupNorm", "Stylization", "TimeEmbedding", "WordEmbedding"]
+__all__ = [
+    "AttentionLayer",
+    "FeedForward",
+    "GatedConv",
+    "MaskedGroupNorm",
+    "ScaleShift",
+    "SlotQueries",
+    "Stylization",
+    "TimeEmbedding",
+    "WordEmbedding",
+    "attend",
+    "clip_code",
+    "mlp",
+    "project_inputs",
+    "roi_align",
+    "sine_code",
+    "with_endpoints",
+]

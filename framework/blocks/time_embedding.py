@@ -14,15 +14,18 @@ UNITS = 1000
 class TimeEmbedding(nn.Module):
     """Sinusoids of the time, then a two-layer network (MotionDiffuse, Zhang et al. 2022).
 
-    width: numbers of the sinusoidal code, even. time_width: numbers of the result.
+    width: numbers of the sinusoidal code, even. time_width: numbers of the result. activation: between the layers,
+    SiLU by default; DiffusionDet (Chen et al. 2022) has GELU and otherwise the same.
     """
 
-    def __init__(self, width: int, time_width: int) -> None:
+    def __init__(self, width: int, time_width: int, activation: nn.Module | None = None) -> None:
         super().__init__()
         if width % 2:
             raise ValueError(f"TimeEmbedding needs an even width; got {width}")
         self.width = width
-        self.mlp = nn.Sequential(nn.Linear(width, time_width), nn.SiLU(), nn.Linear(time_width, time_width))
+        self.mlp = nn.Sequential(
+            nn.Linear(width, time_width), activation or nn.SiLU(), nn.Linear(time_width, time_width)
+        )
 
     def forward(self, t: Tensor) -> Tensor:
         """Embed t (R,), fractions in [0, 1], as (R, time_width)."""

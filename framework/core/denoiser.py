@@ -16,11 +16,13 @@ from framework.core.structures import Condition, Prediction, Slots
 class Site:
     """Where a denoiser is built: what the parts around it look like.
 
-    widths: features of the condition and their last dimension. channels: numbers a slot (C).
+    widths: features of the condition and their last dimension. channels: numbers a slot (C). slots: the most slots that
+    a row will ever have, None where that depends on the video.
     """
 
     widths: Mapping[str, int]
     channels: int
+    slots: int | None = None
 
 
 class Denoiser(nn.Module):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,9 @@ from torch import Tensor
 from framework.core.structures import Batch, Meta
 from framework.data.dataset import Query
 from framework.data.sampling import Excerpt
+
+Stretches = Sequence[tuple[float, float, float]]
+"""Start and end in seconds, and a number: the weight of a moment, or a score."""
 
 
 def query_key(query_id: int | str) -> int:
@@ -32,33 +35,40 @@ def collate(
     """Pad Q texts and V excerpts to a batch.
 
     words: Q arrays, ids (L,) or vectors (L, D). clips: V arrays (T, D). own: for each query its excerpt. least_rows:
-    videos are padded to at least this many rows. A text has gold for every excerpt of its video, so that another crop
-    of the same video is no negative of it.
+    videos are padded to at least this many rows. A text has gold, and labels of saliency, for every excerpt of its
+    video, so that another crop of the same video is no negative of it.
     """
     return Batch(
         feats={"video": _padded(clips, least_rows), "text": _padded(words)},
         extent=torch.tensor([entry.extent_s for entry in excerpts], dtype=torch.float32),
         pairs=torch.tensor([[text, video] for text, video in enumerate(own)], dtype=torch.long),
         key=torch.tensor([query_key(query.id) for query in queries], dtype=torch.long),
-        gold=torch.tensor(_gold(queries, excerpts), dtype=torch.float32).reshape(-1, 5),
+        gold=_placed(queries, [query.moments for query in queries], excerpts),
         meta=Meta(
             ids=tuple(query.id for query in queries),
             queries=tuple(query.text for query in queries),
             videos=tuple(entry.video for entry in excerpts),
             durations=tuple(entry.duration for entry in excerpts),
         ),
+        saliency=_placed(queries, [query.saliency or () for query in queries], excerpts) if labelled(queries) else None,
     )
 
 
-def _gold(queries: Sequence[Query], excerpts: Sequence[Excerpt]) -> list[tuple[float, ...]]:
-    """Text, video, start, end, weight; times as fractions of the excerpt."""
-    return [
-        (text, video, (start - entry.offset_s) / entry.extent_s, (end - entry.offset_s) / entry.extent_s, weight)
-        for text, query in enumerate(queries)
+def labelled(queries: Iterable[Query]) -> bool:
+    """Whether people have scored how well stretches of a video fit its text, for one of the queries at least."""
+    return any(query.saliency is not None for query in queries)
+
+
+def _placed(queries: Sequence[Query], stretches: Sequence[Stretches], excerpts: Sequence[Excerpt]) -> Tensor:
+    """Text, video, start, end and number of each query's stretches, (n, 5); times as fractions of the excerpt."""
+    table = [
+        (text, video, (start - entry.offset_s) / entry.extent_s, (end - entry.offset_s) / entry.extent_s, number)
+        for text, (query, own) in enumerate(zip(queries, stretches, strict=True))
         for video, entry in enumerate(excerpts)
         if entry.video == query.video
-        for start, end, weight in query.moments
+        for start, end, number in own
     ]
+    return torch.tensor(table, dtype=torch.float32).reshape(-1, 5)
 
 
 def _padded(items: Sequence[NDArray[Any]], least: int = 1) -> tuple[Tensor, Tensor]:

@@ -11,12 +11,21 @@ def _share(value: float) -> str | None:
     return None if 0 <= value < 1 else "must be at least 0 and less than 1"
 
 
+def _sources(value: str | tuple[str, ...]) -> str | None:
+    names = (value,) if isinstance(value, str) else value
+    return None if names and len(set(names)) == len(names) else "must name one source at least, and none twice"
+
+
 @attrs.frozen
 class DataOptions:
     """Where the features lie and how a video becomes a fixed number of rows."""
 
     root: str = option(".", doc="folder that the dataset's files and `video` are looked for in")
-    video: str | None = option(None, doc="video features: an HDF5 file, or a folder of .npy or of .npz files")
+    video: str | tuple[str, ...] | None = option(
+        None,
+        doc="video features: an HDF5 file, or a folder of .npy or of .npz files; a list of them is set side by side",
+        rule=_sources,
+    )
     mode: str = option(
         "window",
         doc="window: a crop in training and the whole video in evaluation; sample: `window` rows spread over the video",
@@ -30,3 +39,8 @@ class DataOptions:
     holdout: float = option(0.0, doc="share of the training videos held out for validation", rule=_share)
     cache_mb: int = option(2048, doc="memory for features that were read once, megabytes", rule=at_least(0))
     prefetch: int = option(2, doc="batches made ahead in a background thread; 0 makes none", rule=at_least(0))
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """What ``video`` names, in its order; empty where the dataset brings its features along."""
+        return (self.video,) if isinstance(self.video, str) else self.video or ()

@@ -6,6 +6,8 @@ the answers would depend on what else is in the batch; asking a whole corpus nee
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import attrs
 import torch
 from torch import Tensor
@@ -17,20 +19,32 @@ from framework.core.structures import Batch, Index, Rows
 
 
 def rows_of(batch: Batch, ask: Tensor, video: Tensor) -> Rows:
-    """The rows (ask, video), (R,) each, with all moments that the batch's gold has for each; none is a negative."""
-    videos = len(batch.extent)
-    pair = batch.gold[:, 0].long() * videos + batch.gold[:, 1].long()
+    """The rows (ask, video), (R,) each, with all that the batch's gold and saliency have for each.
+
+    A row without moments is a negative.
+    """
+    wanted, videos = ask * len(batch.extent) + video, len(batch.extent)
+    saliency = None if batch.saliency is None else _of_pairs(batch.saliency, wanted, videos)
+    return Rows(Index(ask, video[:, None], batch.key[ask]), _of_pairs(batch.gold, wanted, videos), saliency)
+
+
+def _of_pairs(table: Tensor, wanted: Tensor, videos: int) -> Sequence[Tensor]:
+    """The entries of a table (n, 5) that belong to each wanted pair: R tensors (n_r, 4), the pair taken off.
+
+    table: text, video and three numbers. wanted: (R,) text x videos + video.
+    """
+    pair = table[:, 0].long() * videos + table[:, 1].long()
     pair, order = torch.sort(pair, stable=True)
-    wanted = ask * videos + video
     first = torch.searchsorted(pair, wanted)
     counts = torch.searchsorted(pair, wanted, right=True) - first
-    # Row r takes gold entries first[r] .. first[r] + counts[r] - 1 of the sorted list.
-    step = torch.arange(int(counts.sum()), device=ask.device) - torch.repeat_interleave(
+    # Row r takes entries first[r] .. first[r] + counts[r] - 1 of the sorted list.
+    step = torch.arange(int(counts.sum()), device=wanted.device) - torch.repeat_interleave(
         counts.cumsum(0) - counts, counts
     )
-    moments = batch.gold[order[torch.repeat_interleave(first, counts) + step]][:, 1:].clone()
-    moments[:, 0] = 0  # place: each row's pool is its one video
-    return Rows(Index(ask, video[:, None], batch.key[ask]), torch.split(moments, counts.tolist()))
+    entries = table[order[torch.repeat_interleave(first, counts) + step]][:, 1:].clone()
+    entries[:, 0] = 0  # place: each row's pool is its one video
+    found: Sequence[Tensor] = torch.split(entries, counts.tolist())
+    return found
 
 
 @attrs.frozen

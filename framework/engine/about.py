@@ -127,6 +127,8 @@ class About:
         yield f"  method    {weights:,} weights on {self.method.device}, {self.precision}"
         yield f"  reported  {self.selection.words}"
         yield f"  rule      {self.metric.rule}; {self.method.post.rule}"
+        for sweep in self.recipe.sweeps:
+            yield f"  sweep     {sweep.name}: {len(sweep.values)} values of {sweep.key}, after training"
 
     def epoch(self, number: int, record: Mapping[str, Any]) -> str:
         """The line of one epoch."""

@@ -23,9 +23,10 @@ from framework.engine.loss import losses, total
 from framework.engine.predict import condition
 from framework.engine.score import choose
 from framework.engine.seeding import seed_everything
+from framework.engine.sweep import require_inference
 from framework.errors import Problems, UserError
 from framework.recipe import DataChoice, load_recipe, peek_data
-from framework.registry import load_registry
+from framework.registry import Registry, load_registry
 
 SHOWN = 5
 """Lines of one kind that are shown; the others are counted."""
@@ -72,7 +73,7 @@ def check_recipe(path: str, overrides: Sequence[str] = (), profile: str = "full"
             _check_files(choice, found)
     if recipe is not None and not found.problems:
         with found.collecting():
-            _check_step(open_data(recipe), found)
+            _check_step(open_data(recipe), registry, found)
     return found
 
 
@@ -133,7 +134,7 @@ def _check_values(features: VideoCache, queries: Sequence[Query], found: Finding
     _shorten(found.problems, wrong)
 
 
-def _check_step(data: Data, found: Findings) -> None:
+def _check_step(data: Data, registry: Registry, found: Findings) -> None:
     """One loss and one answer on the two longest videos: parts fit, shapes agree, numbers are finite.
 
     Two queries, no gradient and one network call, so that a recipe of full size is checked on a CPU in seconds.
@@ -142,6 +143,9 @@ def _check_step(data: Data, found: Findings) -> None:
     method = assemble(data.recipe, data.inputs)
     weights = sum(weight.numel() for weight in method.modules.parameters())
     found.facts.append(f"method: {weights:,} weights")
+    with found.collecting():
+        require_inference(data.recipe, method, data.inputs, registry)
+        found.facts += [f"sweep {each.name}: {len(each.values)} values of {each.key}" for each in data.recipe.sweeps]
     metric = data.recipe.evaluate.metric
     found.facts.append(f"reported: {choose_selection(data.recipe, data, metric.part.factory(metric.options)).words}")
     data.loader(data.dataset.train, training=True)

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from framework.core.encoder import Inputs
+from framework.data.batch import labelled
 from framework.data.cache import VideoCache
-from framework.data.dataset import Dataset, Query
+from framework.data.dataset import Dataset, FeatureSource, Query
 from framework.data.features import open_features
 from framework.data.holdout import hold_out
 from framework.data.loader import Loader
@@ -39,9 +40,14 @@ class Data:
 
     @property
     def inputs(self) -> Inputs:
-        """Sizes that the encoder is built for."""
-        video = next(iter(self.queries.values()))[0].video
-        return Inputs(self.features.shape(video)[1], self.text.width, self.text.vocabulary)
+        """What the encoder is built for: sizes, and whether the training queries have labels of saliency."""
+        saliency = labelled(self.queries[self.dataset.train])
+        return Inputs(sum(self.widths), self.text.width, self.text.vocabulary, saliency)
+
+    @property
+    def widths(self) -> list[int]:
+        """Columns of each source of video features, in the recipe's order."""
+        return self.features.widths(self.queries[self.dataset.train][0].video)
 
     def loader(self, split: str, *, training: bool) -> Loader:
         """Batches of one split; in training only full ones, as statistics over a batch need numbers."""
@@ -71,7 +77,8 @@ class Data:
             "splits": {split: len(queries) for split, queries in self.queries.items()},
             "features": {
                 "source": self.features.name,
-                "width": self.inputs.video,
+                "width": sum(self.widths),
+                "widths": self.widths,
                 "clip_s": options.clip_s,
                 "mode": options.mode,
                 "window": options.window,
@@ -95,12 +102,19 @@ def missing(choice: DataChoice) -> list[str]:
     """What the data of a recipe lack on this machine, one line each; empty where they can be used."""
     dataset, options = open_dataset(choice), choice.options
     lines = list(dataset.missing())
-    path = dataset.root / (options.video or "")
-    if options.video and not path.exists():
-        lines.append(
-            f"{path}: no video features there. Point to them by --set data.root=FOLDER --set data.video=FILE_OR_FOLDER."
-        )
+    several = "" if isinstance(options.video, str) else " (a list of them in brackets)"
+    lines += [
+        f"{path}: no video features there. Point to them by --set data.root=FOLDER "
+        f"--set data.video=FILE_OR_FOLDER{several}."
+        for path in video_paths(choice)
+        if not path.exists()
+    ]
     return lines + open_text(choice).missing()
+
+
+def video_paths(choice: DataChoice) -> list[Path]:
+    """Where the recipe says that video features lie; none where it leaves that to the dataset."""
+    return [Path(choice.options.root) / source for source in choice.options.sources]
 
 
 def open_text(choice: DataChoice) -> TextSource:
@@ -112,13 +126,15 @@ def open_text(choice: DataChoice) -> TextSource:
 def open_video(choice: DataChoice, dataset: Dataset) -> VideoCache:
     """Open the features that a recipe names, else those that its dataset brings along."""
     options = choice.options
-    source = dataset.features() if options.video is None else open_features(dataset.root / options.video)
-    if source is None:
+    sources: list[FeatureSource] = [open_features(path) for path in video_paths(choice)]
+    if not sources and (own := dataset.features()) is not None:
+        sources = [own]
+    if not sources:
         raise RecipeError(
             f"[data] video is not set, and {choice.dataset.part.name} brings no features along. Name an HDF5 file, or "
             f"a folder of .npy or .npz files, relative to {dataset.root}."
         )
-    return VideoCache(source, normalize=options.normalize, cache_mb=options.cache_mb)
+    return VideoCache(*sources, normalize=options.normalize, cache_mb=options.cache_mb)
 
 
 def open_data(recipe: Recipe) -> Data:

@@ -49,35 +49,33 @@ class VideoIndex:
 
 
 class Localizer:
-    """Answers with the weights of a run; made by ``framework.load``."""
+    """Answers with the weights of a run; made by ``framework.load``.
 
-    def __init__(self, method: Method, text: TextSource, recipe: Recipe, inputs: Inputs) -> None:
-        self.method, self.text, self.inputs = method, text, inputs
+    widths: columns of each source of video features, in the order of the recipe's [data] video; they add up to D.
+    """
+
+    def __init__(
+        self, method: Method, text: TextSource, recipe: Recipe, inputs: Inputs, widths: Sequence[int]
+    ) -> None:
+        self.method, self.text, self.inputs, self.widths = method, text, inputs, tuple(widths)
         self.profile = recipe.profile
         self.data, self.seed, self.draws = recipe.data.options, recipe.seed, recipe.evaluate.draws
 
     def index(
-        self, features: NDArray[np.float32], *, clip_s: float | None = None, duration: float | None = None
+        self,
+        features: NDArray[np.float32] | Sequence[NDArray[np.float32]],
+        *,
+        clip_s: float | None = None,
+        duration: float | None = None,
     ) -> VideoIndex:
         """Take in one video.
 
-        features: (T, D), unnormalised as the extractor gave them. clip_s: seconds between two rows; must be that of the
+        features: (T, D), unnormalised as the extractor gave them; where the weights were trained on several sources,
+        their columns side by side, or a list of arrays, one a source, in the recipe's order. clip_s: seconds between two rows; must be that of the
         training features, which is the default. duration: seconds, default T x clip_s.
         Raises DataError where the features are not of the kind that the weights were trained on.
         """
-        clips = np.asarray(features, dtype=np.float32)
-        if clips.ndim != 2 or not len(clips):
-            raise DataError(
-                f"video features: shape {clips.shape}; must be (rows, {self.inputs.video}) with a row at least"
-            )
-        if clips.shape[1] != self.inputs.video:
-            raise DataError(
-                f"video features: {clips.shape[1]} columns, but the weights were trained on {self.inputs.video}. "
-                "Give features of the same extractor."
-            )
-        if not np.isfinite(clips).all():
-            row = int(np.argmin(np.isfinite(clips).all(axis=1)))
-            raise DataError(f"video features: row {row} holds NaN or infinity. Extract the video again.")
+        clips = self._clips(features)
         step = self.data.clip_s if clip_s is None else clip_s
         if abs(step - self.data.clip_s) > 1e-6 and self.data.mode == "window":
             raise DataError(
@@ -114,11 +112,26 @@ class Localizer:
         answers = [[Moment(*moment) for moment in moments[:top]] for moments in found]
         return answers[0] if isinstance(queries, str) else answers
 
+    def _clips(self, features: NDArray[np.float32] | Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """The columns of all sources side by side, (T, D), unnormalised."""
+        if not (isinstance(features, (list, tuple)) and np.ndim(features[0] if features else 0) == 2):
+            return _checked(np.asarray(features, dtype=np.float32), self.inputs.video)
+        if len(features) != len(self.widths):
+            raise DataError(
+                f"video features: {len(features)} sources, but the weights were trained on {len(self.widths)}. Give "
+                "one array a source, in the order of the recipe's [data] video."
+            )
+        blocks = [_checked(np.asarray(x, np.float32), width) for x, width in zip(features, self.widths, strict=True)]
+        cache = VideoCache(*map(_OneVideo, blocks), normalize=False)
+        cache.require(["video"])
+        return cache.read("video")
+
     def _batch(self, video: VideoIndex, asked: Sequence[str]) -> Batch:
         place = "the given sentence"
         queries = [Query(sentence, sentence, "video", video.duration, (), place) for sentence in asked]
         cut = excerpt(queries[0], len(video.clips), self.data)
-        cache = VideoCache(_OneVideo(video.clips), normalize=self.data.normalize)
+        blocks = np.split(video.clips, np.cumsum(self.widths)[:-1], axis=1)
+        cache = VideoCache(*map(_OneVideo, blocks), normalize=self.data.normalize)
         clips = cache.read("video")
         clips = clips[middle_rows(len(clips), cut.samples)] if cut.samples else clips
         words = [self.text.encode(query.id, query.text) for query in queries]
@@ -143,11 +156,13 @@ def load(run_or_checkpoint: Path | str, device: str = "auto") -> Localizer:
     text = open_text(recipe.data)
     with checkpoint.described(path):
         inputs = Inputs(**meta["inputs"])
+        # Checkpoints from before there were several sources do not tell their widths.
+        widths = meta["data"]["features"].get("widths", [inputs.video])
         text.restore(meta["text"])
     method = assemble(recipe, inputs)
     checkpoint.restore(method.modules, tensors, path)
     method.modules.to(place).eval()
-    return Localizer(method, text, recipe, inputs)
+    return Localizer(method, text, recipe, inputs, widths)
 
 
 def _text(meta: Mapping[str, Any], path: Path) -> str:
@@ -163,6 +178,21 @@ def reported(folder: Path) -> Path:
         if path.is_file():
             return path
     raise CheckpointError(f"{folder}: no checkpoints/best.safetensors or last.safetensors there. Name a run folder.")
+
+
+def _checked(clips: NDArray[np.float32], width: int) -> NDArray[np.float32]:
+    """Refuse features that are not (rows, width) and finite."""
+    if clips.ndim != 2 or not len(clips):
+        raise DataError(f"video features: shape {clips.shape}; must be (rows, {width}) with a row at least")
+    if clips.shape[1] != width:
+        raise DataError(
+            f"video features: {clips.shape[1]} columns, but the weights were trained on {width}. "
+            "Give features of the same extractor."
+        )
+    finite = np.isfinite(clips).all(axis=1)
+    if not finite.all():
+        raise DataError(f"video features: row {int(finite.argmin())} holds NaN or infinity. Extract the video again.")
+    return clips
 
 
 class _OneVideo(FeatureSource):
@@ -181,11 +211,16 @@ class _OneVideo(FeatureSource):
         return self.clips[start:stop]
 
 
-def read_video(path: Path) -> NDArray[np.float32]:
-    """Read one video's features: a .npy or .npz file, or ``FILE.hdf5:VIDEO``. Raises DataError."""
+def read_video(path: Path) -> NDArray[np.float32] | list[NDArray[np.float32]]:
+    """Read one video's features: a .npy or .npz file, or ``FILE.hdf5:VIDEO``; one a source, commas between, as a list.
+
+    Raises DataError.
+    """
     if path.suffix in (".npy", ".npz") and path.is_file():
         return open_features(path).read(path.stem)
     file, colon, video = str(path).rpartition(":")
-    if not colon or not Path(file).is_file():
+    if colon and Path(file).is_file():
+        return open_features(Path(file)).read(video)
+    if "," not in str(path):
         raise DataError(f"{path}: must be an existing .npy or .npz file of one video, or FILE.hdf5:VIDEO.")
-    return open_features(Path(file)).read(video)
+    return [_read_one(Path(part)) for part in str(path).split(",")]

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import attrs
 import torch
+from torch import Tensor
 
 from framework.core.noise import KeyedNoise
 from framework.core.structures import Batch, Candidates, Condition, Index, Prediction, Slots
@@ -18,6 +19,7 @@ class Answers:
     """What a method says about a batch. candidates: in seconds, after post-processing. predictions: one a step."""
 
     index: Index
+    cond: Condition
     slots: Slots
     predictions: Sequence[Prediction]
     candidates: Candidates
@@ -48,7 +50,8 @@ def predict(method: Method, objective: Objective, batch: Batch, seed: int, draws
     ]
     predictions = walks[0] if draws == 1 else objective.target.combine(walks)
     decoded = objective.target.decode(predictions, cond, slots)
-    return Answers(index, slots, predictions, method.post(seconds(decoded, batch, index)))
+    selected = inside(method.post(seconds(decoded, batch, index)), batch, index)
+    return Answers(index, cond, slots, predictions, selected)
 
 
 def condition(method: Method, batch: Batch, index: Index) -> Condition:
@@ -62,8 +65,22 @@ def seconds(decoded: Candidates, batch: Batch, index: Index) -> Candidates:
 
     A candidate that begins after the video's end, as features longer than the video have them, is left out.
     """
-    video = index.pool.gather(1, decoded.place).clamp(min=0)
-    extent = batch.extent.to(decoded.start)[video]
-    duration = torch.tensor(batch.meta.durations, dtype=decoded.start.dtype, device=decoded.start.device)[video]
-    start, end = (torch.minimum((x * extent).clamp(min=0), duration) for x in (decoded.start, decoded.end))
-    return attrs.evolve(decoded, start=start, end=end, mask=decoded.mask & (end > start))
+    extent = batch.extent.to(decoded.start)[_video(decoded, index)]
+    found = inside(attrs.evolve(decoded, start=decoded.start * extent, end=decoded.end * extent), batch, index)
+    return attrs.evolve(found, mask=found.mask & (found.end > found.start))
+
+
+def inside(candidates: Candidates, batch: Batch, index: Index) -> Candidates:
+    """Clip candidates in seconds to [0, annotated duration], as a post-processor that rounds may leave the video.
+
+    One that has no length, before or after, stays: it scores 0, as it would have outside.
+    """
+    like = candidates.start
+    durations = torch.tensor(batch.meta.durations, dtype=like.dtype, device=like.device)[_video(candidates, index)]
+    start, end = (torch.minimum(x.clamp(min=0), durations) for x in (candidates.start, candidates.end))
+    return attrs.evolve(candidates, start=start, end=end)
+
+
+def _video(candidates: Candidates, index: Index) -> Tensor:
+    """Video of each candidate in the batch, (R, n) long."""
+    return index.pool.gather(1, candidates.place).clamp(min=0)

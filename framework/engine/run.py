@@ -24,6 +24,7 @@ from framework.engine.folder import new_folder, read_manifest, unfinished_folder
 from framework.engine.interrupt import Interrupt
 from framework.engine.narrate import Narrator
 from framework.engine.seeding import seed_everything
+from framework.engine.sweep import Sweeper, require_inference
 from framework.engine.train import Trainer, Watch
 from framework.errors import CheckpointError, Problems
 from framework.hookspecs import RunView
@@ -86,6 +87,7 @@ def execute(
     data = open_data(recipe)
     generator = seed_everything(recipe.seed, place)
     method = assemble(recipe, data.inputs)
+    require_inference(recipe, method, data.inputs, registry)
     method.modules.to(place)
     method.precision = precision
     folder = unfinished_folder(recipe.name, out) if resume else new_folder(recipe.name, out)
@@ -136,13 +138,16 @@ class Run:
         with Interrupt() as interrupt, bar as self.bar:
             done = trainer.fit(interrupt)
         if not done:
-            self._write_manifest("interrupted")
-            again = f"python -m framework run {self.recipe.source} --resume --out {self.folder}"
-            self.narrator.say(f"Stopped. Go on, with the same --set and --profile, by: {again}")
-            return RunResult({}, self.folder, self.recipe.profile, finished=False)
+            return self._stop()
         result = self._report_weights("last" if trainer.progress.best is None else "best", boards)
         boards.close()
         return result
+
+    def _stop(self) -> RunResult:
+        self._write_manifest("interrupted")
+        again = f"python -m framework run {self.recipe.source} --resume --out {self.folder}"
+        self.narrator.say(f"Stopped. Go on, with the same --set and --profile, by: {again}")
+        return RunResult({}, self.folder, self.recipe.profile, finished=False)
 
     def _trainer(self, boards: Boards) -> Trainer:
         train = self.data.dataset.train
@@ -193,7 +198,7 @@ class Run:
         return evaluate(self.method, self.method.objectives[0], loader, self.metric, settings, self.data.truths(split))
 
     def _report_weights(self, name: str, boards: Boards) -> RunResult:
-        """Evaluate the reported checkpoint on the test split and write what a reader of the run needs."""
+        """Evaluate the reported checkpoint on the test split, sweep, and write what a reader of the run needs."""
         path, test = self.folder / "checkpoints" / f"{name}.safetensors", self.data.test
         tensors, _ = checkpoint.load(path, self.method.device)
         checkpoint.restore(self.method.modules, tensors, path)
@@ -203,6 +208,10 @@ class Run:
         boards.pictures(found.examples)
         write_json(self.folder / "examples.json", found.examples)
         write_json(self.folder / "metrics.json", self.about.metrics(name, found))
+        sweeper = Sweeper(self.recipe, self.registry, self.data, self.folder, self.narrator.say)
+        with Interrupt() as interrupt:
+            if not sweeper.go(path, self.method.device, found, interrupt):
+                return self._stop()
         self._write_manifest("finished")
         announce(
             self.registry,

@@ -4,7 +4,8 @@ from framework.recipe.describe import OptionView, describe
 from framework.recipe.files import find_recipe, recipe_names
 from framework.recipe.options import EvaluateOptions, OptimizerOptions, TrainOptions
 from framework.recipe.recipe import MAIN, Chosen, DataChoice, EvaluateChoice, Objective, Recipe
-from framework.recipe.resolve import load_recipe, parse_recipe, peek_data
+from framework.recipe.resolve import load_recipe, parse_recipe, peek_data, vary
+from framework.recipe.sweep import Sweep
 from framework.recipe.toml import write_toml
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "OptimizerOptions",
     "OptionView",
     "Recipe",
+    "Sweep",
     "TrainOptions",
     "describe",
     "find_recipe",
@@ -24,5 +26,6 @@ __all__ = [
     "parse_recipe",
     "peek_data",
     "recipe_names",
+    "vary",
     "write_toml",
 ]

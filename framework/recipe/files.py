@@ -12,7 +12,7 @@ import tomli
 
 from framework.errors import RecipeError, nearest
 from framework.recipe.toml import write_value
-from framework.recipe.tree import OBJECTIVE_TABLES, OVERRIDE, Keys, Origin, Tree, kept, normal, selector
+from framework.recipe.tree import BY_NAME, OBJECTIVE_TABLES, OVERRIDE, Keys, Origin, Tree, Whole, kept, normal, selector
 
 FOLDERS: Final = (Path("recipes"), Path(__file__).parents[2] / "recipes")
 """Where a recipe is looked for by name: in the working folder, then beside the framework."""
@@ -68,14 +68,29 @@ def override(tree: Tree, overrides: Iterable[str]) -> None:
     tree.merge(_layer(tree, overrides), lambda _: Origin(OVERRIDE))
 
 
+def varied(tree: Tree, key: str, value: Any, place: str) -> Tree:
+    """The tree with another value of one key, laid over it as an override is, and without sweeps.
+
+    place: who asks for it, as messages show it.
+    """
+    found = tree.copy()
+    found.merge(_laid(found, [(place, key.split("."), value)]), lambda _: Origin(place))
+    found.drop("sweep")
+    return found
+
+
 def _layer(tree: Tree, overrides: Iterable[str]) -> dict[str, Any]:
     """The overrides as one table; ``tree`` is what they are meant for."""
+    return _laid(tree, [(f"{OVERRIDE} {text}", *_assignment(text)) for text in overrides])
+
+
+def _laid(tree: Tree, assignments: Iterable[tuple[str, list[str], Any]]) -> dict[str, Any]:
+    """Assignments as one table: a place for messages, keys and a value each."""
     layer: dict[str, Any] = {}
-    for text in overrides:
-        keys, value = _assignment(text)
-        _refuse_misplaced(tree, text, keys)
+    for place, keys, value in assignments:
+        _refuse_misplaced(tree, place, keys)
         if isinstance(value, str) and selector(tuple(keys)) == "name":
-            keys.append("name")
+            keys = [*keys, "name"]
         table = layer
         for key in keys[:-1]:
             if not isinstance(table.get(key), dict):
@@ -85,24 +100,26 @@ def _layer(tree: Tree, overrides: Iterable[str]) -> dict[str, Any]:
     return normal(layer, OVERRIDE)
 
 
-def _refuse_misplaced(tree: Tree, text: str, keys: Sequence[str]) -> None:
+def _refuse_misplaced(tree: Tree, place: str, keys: Sequence[str]) -> None:
     """Refuse an override that would make a table instead of changing one."""
-    place = f"{OVERRIDE} {text}"
     if keys[0] == "profile":
         raise RecipeError(f"{place}: the profile decides more than a key can. Use --profile.")
     if keys[0] == "embedded" and "embedded" not in tree.values:
         raise RecipeError(f"{place}: {tree.file} has no [embedded] overlay. Write one, or leave embedded. out.")
-    known = tree.at(("objective",)) or {}
-    if keys[0] == "objective" and len(keys) > 1 and keys[1] not in known:
-        names = ", ".join(known) or "only the unnamed one; leave objective.NAME. out"
-        raise RecipeError(f'{place}: no objective "{keys[1]}".{nearest(keys[1], known)} Objectives: {names}.')
+    if keys[0] not in BY_NAME or len(keys) == 1:
+        return
+    known, noun = tree.at((keys[0],)) or {}, keys[0]
+    if keys[1] not in known:
+        none = "only the unnamed one; leave objective.NAME. out" if noun == "objective" else "none"
+        names = ", ".join(known) or none
+        raise RecipeError(f'{place}: no {noun} "{keys[1]}".{nearest(keys[1], known)} {noun.capitalize()}s: {names}.')
 
 
 def overlaid(tree: Tree, overrides: Sequence[str] = ()) -> Tree:
     """The tree of the embedded profile: the overlay over the rest, and the overrides over both.
 
     Where the overlay replaces the dataset, what the overrides say of that dataset, its files included, stays with it;
-    so does what they say of a text source that is replaced as well.
+    so does what they say of a text source or of a sweep that is replaced as well.
     """
     small, layer = tree.copy(), _layer(tree, overrides)
     overlay = small.at(("embedded",)) or {}
@@ -113,6 +130,9 @@ def overlaid(tree: Tree, overrides: Sequence[str] = ()) -> Tree:
     if isinstance(data, dict) and _replaces(tree, ("data",)):
         lost = set(data) - kept(("data",)) | ({"text"} if _replaces(tree, ("data", "text")) else set())
         layer["data"] = {key: value for key, value in data.items() if key not in lost}
+    sweeps, known = layer.get("sweep"), small.at(("sweep",)) or {}
+    if isinstance(sweeps, dict) and not isinstance(sweeps, Whole):
+        layer["sweep"] = {name: table for name, table in sweeps.items() if name in known}
     small.merge(layer, lambda _: Origin(OVERRIDE))
     return small
 

@@ -12,6 +12,7 @@ from framework.core.part import Part
 from framework.data.options import DataOptions
 from framework.errors import RecipeError
 from framework.recipe.options import EvaluateOptions, TrainOptions
+from framework.recipe.sweep import Sweep
 from framework.recipe.toml import write_toml
 from framework.recipe.tree import OBJECTIVE_TABLES, Tree
 from framework.recipe.values import plain
@@ -66,8 +67,8 @@ class Recipe:
     """A resolved recipe. Two are equal if they compute the same, wherever they were read from.
 
     layout: the [layout] table as written. weights: factor of a loss term, by name. expected: published numbers by
-    metric, and their source. profile: "full", or "embedded" once the overlay is applied. source: the file that was
-    asked for.
+    metric, and their source. sweeps: settings of inference that the trained weights are scored under again. profile:
+    "full", or "embedded" once the overlay is applied. source: the file that was asked for.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Recipe:
     train: TrainOptions
     evaluate: EvaluateChoice
     expected: Mapping[str, float | str]
+    sweeps: tuple[Sweep, ...]
     source: Path = attrs.field(eq=False)
     tree: Tree = attrs.field(eq=False, repr=False)
     overlay: Callable[[Registry | None], Recipe] | None = attrs.field(eq=False, repr=False)
@@ -120,6 +122,7 @@ class Recipe:
             "train": plain(self.train),
             "evaluate": self._evaluate(),
             "expected": dict(self.expected),
+            **({"sweep": [sweep.table for sweep in self.sweeps]} if self.sweeps else {}),
         }
 
     def to_toml(self) -> str:

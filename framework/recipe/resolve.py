@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import attrs
 
@@ -15,15 +15,16 @@ from framework.core.options import between, one_of, option
 from framework.core.part import Part
 from framework.data.options import DataOptions
 from framework.errors import PluginError, Problems, RecipeError, nearest
-from framework.recipe.files import find_recipe, overlaid, parse_tree, read_tree
+from framework.recipe.files import find_recipe, overlaid, parse_tree, read_tree, varied
 from framework.recipe.options import EvaluateOptions, TrainOptions
 from framework.recipe.recipe import MAIN, Chosen, DataChoice, EvaluateChoice, Objective, Recipe
 from framework.recipe.structure import Structurer
+from framework.recipe.sweep import Sweep, read_sweeps
 from framework.recipe.tree import OBJECTIVE_TABLES, OVERRIDE, PART_TABLES, Keys, Tree, selector
 from framework.recipe.values import Mismatch, convert, wording
 from framework.registry import RESERVED, Registry, load_registry
 
-TABLES: Final = (*PART_TABLES, "layout", "objective", "weights", "train", "evaluate", "expected")
+TABLES: Final = (*PART_TABLES, "layout", "objective", "weights", "train", "evaluate", "expected", "sweep")
 TOP: Final = ("name", "seed", "profile", *TABLES, "embedded")
 OVERLAY: Final = ("seed", *TABLES)
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -95,6 +96,23 @@ def _embedded(small: Tree, source: Path, registry: Registry | None) -> Recipe:
     return found
 
 
+def vary(recipe: Recipe, sweep: Sweep, value: Any, registry: Registry | None = None) -> Recipe:
+    """The recipe with one value of a sweep in place of its own, and without sweeps.
+
+    Raises RecipeError or Problems, as ``load_recipe`` does, where the value is wrong.
+    """
+    tree = varied(recipe.tree, sweep.key, value, _place(recipe.tree, sweep))
+    problems: list[str] = []
+    found = Resolver(tree, registry or load_registry(), problems).resolve(recipe.source)
+    if found is None:
+        raise Problems(problems)
+    return found
+
+
+def _place(tree: Tree, sweep: Sweep) -> str:
+    return f"{tree.table(('sweep', sweep.name))}:"
+
+
 class Resolver:
     """Resolves one tree; what is wrong is added to ``problems``."""
 
@@ -114,10 +132,11 @@ class Resolver:
         train = self._whole(TrainOptions, "train")
         evaluate = self._evaluate()
         expected = self._expected()
+        sweeps = read_sweeps(self.structure)
         self._refuse_unread_layout()
         if not (head and data and encoder and post and train and evaluate) or self.structure.complaints:
             return None
-        return Recipe(
+        recipe = Recipe(
             name=head.name,
             seed=head.seed,
             profile=head.profile,
@@ -130,10 +149,29 @@ class Resolver:
             train=train,
             evaluate=evaluate,
             expected=expected,
+            sweeps=sweeps,
             source=source,
             tree=self.tree,
             overlay=None,
         )
+        self._check_sweeps(recipe)
+        return None if self.structure.complaints else recipe
+
+    def _check_sweeps(self, recipe: Recipe) -> None:
+        """Resolve the recipe with each value of each sweep; every value of an unknown key has the same mistake."""
+        for sweep in recipe.sweeps:
+            for value in sweep.values:
+                try:
+                    vary(recipe, sweep, value, self.registry)
+                except Problems as error:
+                    for problem in error.problems:
+                        self._complain(problem)
+                except RecipeError as error:
+                    self._complain(str(error))
+                else:
+                    continue
+                if not _has(recipe.resolved, sweep.key.split(".")):
+                    break
 
     def _refuse_unknown_tables(self) -> None:
         for path, known in ((), TOP), (("embedded",), OVERLAY):
@@ -275,6 +313,14 @@ class Resolver:
                 f"{self.tree.place(('layout', key))}: no part of this recipe reads it.{nearest(key, shared)} "
                 f"Options that parts share: {', '.join(shared) or 'none'}."
             )
+
+
+def _has(table: Any, keys: Sequence[str]) -> bool:
+    for key in keys:
+        if not isinstance(table, Mapping) or key not in table:
+            return False
+        table = table[key]
+    return True
 
 
 def _names(cls: type) -> set[str]:

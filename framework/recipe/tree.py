@@ -18,7 +18,13 @@ Keys = tuple[str, ...]
 
 OBJECTIVE_TABLES: Final = ("rows", "target", "denoiser", "sampler")
 PART_TABLES: Final = ("data", "encoder", *OBJECTIVE_TABLES, "post")
+BY_NAME: Final = ("objective", "sweep")
+"""Tables that a file writes as a list, ``[[objective]]``, and that become one table by name."""
 OVERRIDE: Final = "--set"
+
+
+class Whole(dict[str, Any]):
+    """A table that replaces one of the same name instead of merging with it, as a list does."""
 
 
 @attrs.frozen
@@ -80,8 +86,8 @@ class Tree:
         for key, value in sorted(layer.items(), key=lambda entry: entry[0] == "embedded"):
             here = (*path, key)
             if isinstance(value, Mapping):
-                if not isinstance(table.get(key), dict):
-                    table[key] = {}
+                if isinstance(value, Whole) or not isinstance(table.get(key), dict):
+                    table[key] = Whole() if isinstance(value, Whole) else {}
                     self.origins[here] = origin(here)
                 self.merge(value, origin, here)
             else:
@@ -137,35 +143,34 @@ def normal(table: Mapping[str, Any], file: str, path: Keys = ()) -> dict[str, An
     """Bring a table of a file to the form that is merged.
 
     A part given by its name alone becomes a table, and ``[[objective]]`` becomes one table by name. RecipeError where
-    an objective has no name, or that of another.
+    an objective has no name, or that of another; ``[[sweep]]`` likewise, whose list replaces one that is inherited.
     """
     found = dict(table)
     for key, value in table.items():
         here = (*path, key)
         if isinstance(value, str) and selector(here) == "name":
             found[key] = {"name": value}
-        elif here in (("objective",), ("embedded", "objective")):
-            found[key] = _by_name(value, file, here)
+        elif key in BY_NAME and path in ((), ("embedded",)):
+            named = _by_name(value, file, here)
+            found[key] = Whole(named) if key == "sweep" and isinstance(value, list) else named
         elif isinstance(value, Mapping):
             found[key] = normal(value, file, here)
     return found
 
 
-def _by_name(objectives: Any, file: str, path: Keys) -> dict[str, Any]:
-    header = ".".join(path)
-    if isinstance(objectives, Mapping) and file == OVERRIDE:
-        return normal(objectives, file, path)
-    if not isinstance(objectives, list) or not all(isinstance(entry, Mapping) for entry in objectives):
-        raise RecipeError(
-            f"{file} [{header}]: several objectives are tables of their own. Write [[{header}]] above each."
-        )
+def _by_name(entries: Any, file: str, path: Keys) -> dict[str, Any]:
+    header, noun = ".".join(path), path[-1]
+    if isinstance(entries, Mapping) and file == OVERRIDE:
+        return normal(entries, file, path)
+    if not isinstance(entries, list) or not all(isinstance(entry, Mapping) for entry in entries):
+        raise RecipeError(f"{file} [{header}]: several {noun}s are tables of their own. Write [[{header}]] above each.")
     found: dict[str, Any] = {}
-    for entry in objectives:
+    for entry in entries:
         name = entry.get("name")
         if not isinstance(name, str) or not name:
-            raise RecipeError(f"{file} [[{header}]]: every objective needs a name. Write name = in each.")
+            raise RecipeError(f"{file} [[{header}]]: every {noun} needs a name. Write name = in each.")
         if name in found:
-            raise RecipeError(f'{file} [[{header}]] name = "{name}": two objectives have that name. Rename one.')
+            raise RecipeError(f'{file} [[{header}]] name = "{name}": two {noun}s have that name. Rename one.')
         rest = {key: value for key, value in entry.items() if key != "name"}
         found[name] = normal(rest, file, (*path, name))
     return found

@@ -1,0 +1,144 @@
+"""Sweeps: the reported weights scored again under other settings of inference, without training."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import attrs
+import torch
+
+from framework.core.encoder import Inputs
+from framework.engine import checkpoint
+from framework.engine.assemble import Method, assemble
+from framework.engine.data import Data
+from framework.engine.evaluate import Evaluation, Settings, evaluate
+from framework.engine.folder import write_json
+from framework.engine.interrupt import Interrupt
+from framework.errors import CheckpointError, Problems, UserError
+from framework.recipe import Recipe, Sweep, vary
+from framework.recipe.toml import write_value
+from framework.registry import Registry
+
+
+def score(recipe: Recipe, data: Data, weights: Path, device: torch.device) -> Evaluation:
+    """Answer the test split of ``data`` with stored weights under the settings of ``recipe``, and score the answers.
+
+    Raises CheckpointError where the recipe wants other weights.
+    """
+    method = _assembled(recipe, data.inputs)
+    tensors, _ = checkpoint.load(weights, device)
+    checkpoint.restore(method.modules, tensors, weights)
+    method.modules.to(device)
+    chosen = recipe.evaluate.metric
+    loader = attrs.evolve(data, recipe=recipe).loader(data.test, training=False)
+    settings = Settings(recipe.seed, recipe.evaluate.draws)
+    metric = chosen.part.factory(chosen.options)
+    return evaluate(method, method.objectives[0], loader, metric, settings, data.truths(data.test))
+
+
+def require_inference(recipe: Recipe, method: Method, inputs: Inputs, registry: Registry) -> None:
+    """Refuse sweeps that ask for other weights than ``method`` has, or for parts that do not fit, before training.
+
+    Raises Problems with one line for each such value.
+    """
+    own, problems = _shapes(method), []
+    for sweep in recipe.sweeps:
+        for value in sweep.values:
+            place = f"{recipe.where(f'sweep.{sweep.name}')} {sweep.key} = {write_value(value)}"
+            try:
+                other = _shapes(_assembled(vary(recipe, sweep, value, registry), inputs))
+            except UserError as error:
+                problems.append(f"{place}: {error}")
+                continue
+            if difference := _difference(own, other):
+                problems.append(
+                    f"{place}: a sweep is for settings of inference, but this one changes the weights: {difference}. "
+                    "Train a recipe of its own for each value instead."
+                )
+    if problems:
+        raise Problems(problems)
+
+
+def _assembled(recipe: Recipe, inputs: Inputs) -> Method:
+    """Build a method whose weights are replaced or only looked at; training must not notice that they were drawn."""
+    with torch.random.fork_rng(devices=[]):
+        return assemble(recipe, inputs)
+
+
+def _shapes(method: Method) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(weight.shape) for name, weight in method.modules.state_dict().items()}
+
+
+def _difference(own: dict[str, tuple[int, ...]], other: dict[str, tuple[int, ...]]) -> str | None:
+    """The first difference between two sets of weights in words, None where there is none."""
+    for name in sorted(own.keys() | other.keys()):
+        if own.get(name) != other.get(name):
+            words = [f"of shape {shapes[name]}" if name in shapes else "absent" for shapes in (own, other)]
+            return f"{name} is {words[1]}, and {words[0]} in the recipe"
+    return None
+
+
+class Sweeper:
+    """Scores every point of a run's sweeps; ``sweeps.json`` is written after each, so that a stop loses one at most."""
+
+    def __init__(
+        self, recipe: Recipe, registry: Registry, data: Data, folder: Path, say: Callable[[str], None]
+    ) -> None:
+        self.recipe, self.registry, self.data, self.say = recipe, registry, data, say
+        self.path = folder / "sweeps.json"
+        self.done = _read(self.path)
+
+    def go(self, weights: Path, device: torch.device, own: Evaluation, interrupt: Interrupt) -> bool:
+        """Score what is not done yet; False where the user stopped it. ``own``: the recipe's own settings, measured."""
+        for sweep in self.recipe.sweeps:
+            points = self.done.setdefault(sweep.name, [])
+            for value in sweep.values:
+                if write_value(value) in [write_value(point["value"]) for point in points]:
+                    continue
+                if interrupt.requested:
+                    return False
+                varied = vary(self.recipe, sweep, value, self.registry)
+                same = varied == attrs.evolve(self.recipe, sweeps=())
+                found = own if same else score(varied, self.data, weights, device)
+                points.append(_point(value, found))
+                self._write()
+                self.say(_line(sweep, points[-1]))
+        return True
+
+    def _write(self) -> None:
+        described = [
+            {"name": sweep.name, "key": sweep.key, "label": sweep.label, "log": sweep.log, "points": points}
+            for sweep in self.recipe.sweeps
+            if (points := self.done.get(sweep.name))
+        ]
+        write_json(self.path, described)
+
+
+def _point(value: Any, found: Evaluation) -> dict[str, Any]:
+    each = found.seconds / len(found.answers)
+    return {"value": value, "metrics": found.metrics, "seconds_a_query": round(each, 6)}
+
+
+def _line(sweep: Sweep, point: dict[str, Any]) -> str:
+    scores = " ".join(f"{name} {score:.2f}" for name, score in point["metrics"].items())
+    return f"sweep {sweep.name}  {sweep.key} = {write_value(point['value'])}  {scores}  {_per_query(point)}"
+
+
+def _per_query(point: dict[str, Any]) -> str:
+    return f"{1000 * point['seconds_a_query']:.2f} ms a query"
+
+
+def _read(path: Path) -> dict[str, list[dict[str, Any]]]:
+    """Points that a stopped run has scored already, by the name of their sweep."""
+    if not path.exists():
+        return {}
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        return {sweep["name"]: [dict(point, value=point["value"]) for point in sweep["points"]] for sweep in stored}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"{path}: cannot be read ({error}). Remove it, and its sweeps are scored again."
+        ) from error

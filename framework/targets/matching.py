@@ -1,0 +1,44 @@
+"""Which proposal answers for which true moment: the cheapest one-to-one assignment."""
+
+from __future__ import annotations
+
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+
+def match(cost: Tensor, known: Tensor) -> Tensor:
+    """Assign truths to proposals at the least total cost, each proposal to one truth at most (Kuhn 1955).
+
+    cost: (R, M, G) of proposal m for truth g. known: (R, G), False where a truth is padding. Returns (R, G) long, the
+    proposal of each truth; -1 for padding, and for the truths left over where a row has more of them than proposals.
+
+    Where the cheapest proposals of a row's truths differ, they are the answer: nothing can be cheaper. One truth is
+    always such a case. Only rows whose truths contend go through the general algorithm, one by one.
+    """
+    cheapest = cost.detach().nan_to_num(nan=torch.inf).argmin(dim=1).masked_fill(~known, -1)
+    if cost.shape[2] == 1:
+        return cheapest
+    contended = _contended(cheapest, known)
+    for row in contended.nonzero()[:, 0].tolist() if bool(contended.any()) else ():
+        cheapest[row] = _assign(cost[row].detach(), known[row]).to(cheapest)
+    return cheapest
+
+
+def _contended(cheapest: Tensor, known: Tensor) -> Tensor:
+    """Rows (R,) in which two truths have the same cheapest proposal."""
+    # Padding gets a number of its own, so that it never contends.
+    own = torch.arange(cheapest.shape[1], device=cheapest.device)
+    ordered = torch.where(known, cheapest, -1 - own).sort(dim=1).values
+    return (ordered[:, 1:] == ordered[:, :-1]).any(dim=1)
+
+
+def _assign(cost: Tensor, known: Tensor) -> Tensor:
+    """The general case for one row: cost (M, G), known (G,) to (G,)."""
+    columns = known.nonzero()[:, 0].cpu()
+    # A network that has diverged must fail at its loss, where the trainer names it, not here.
+    values = cost.double().cpu()[:, columns].nan_to_num(nan=1e9, posinf=1e9, neginf=-1e9)
+    proposals, truths = linear_sum_assignment(values.numpy())
+    found = torch.full(known.shape, -1)
+    found[columns[torch.as_tensor(truths)]] = torch.as_tensor(proposals)
+    return found

@@ -14,6 +14,7 @@ from framework.data.glove import GLOVE, GloveOptions, GloveText
 from framework.data.holdout import hold_out
 from framework.data.loader import Loader
 from framework.data.options import DataOptions
+from framework.data.query_features import QueryFeatures, QueryFeaturesOptions
 from framework.data.rows import (
     AllPairsOptions,
     AllPairsRows,
@@ -25,12 +26,11 @@ from framework.data.rows import (
 )
 from framework.data.sampling import Excerpt, crop_start, excerpt, middle_rows
 from framework.data.text import LearnedOptions, LearnedText, TextSource, split_words
-from framework.data.tokens import TokensOptions, TokensText
 
 PARTS: Final = (
     Part("text", "learned", LearnedText, LearnedOptions),
     Part("text", "glove", GloveText, GloveOptions, (GLOVE,)),
-    Part("text", "tokens", TokensText, TokensOptions),
+    Part("text", "features", QueryFeatures, QueryFeaturesOptions),
     Part("rows", "own", OwnRows, OwnOptions),
     Part("rows", "own_plus", OwnPlusRows, OwnPlusOptions),
     Part("rows", "all_pairs", AllPairsRows, AllPairsOptions),

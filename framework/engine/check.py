@@ -18,7 +18,7 @@ from framework.data.clip_length import clip_length_report
 from framework.data.dataset import Dataset, Query
 from framework.engine.about import choose_selection
 from framework.engine.assemble import Method, Objective, assemble
-from framework.engine.data import Data, missing, open_data, open_dataset, open_video
+from framework.engine.data import Data, missing, open_data, open_dataset, open_video, video_paths
 from framework.engine.loss import losses, total
 from framework.engine.predict import condition
 from framework.engine.score import choose
@@ -103,7 +103,7 @@ def _check_files(choice: DataChoice, found: Findings) -> None:
             queries = dataset.queries(split)
             _describe_split(split, queries, found)
             everything += queries
-    if choice.options.video is None or (dataset.root / choice.options.video).exists():
+    if all(path.exists() for path in video_paths(choice)):
         _check_features(choice, open_video(choice, dataset), everything, found)
 
 
@@ -145,7 +145,7 @@ def _check_step(data: Data, registry: Registry, found: Findings) -> None:
     found.facts.append(f"method: {weights:,} weights")
     with found.collecting():
         require_inference(data.recipe, method, data.inputs, registry)
-        found.facts += [f"sweep {each.name}: {len(each.values)} values of {each.key}" for each in data.recipe.sweeps]
+        found.facts.extend(f"sweep {each.name}: {len(each.values)} values of {each.key}" for each in data.recipe.sweeps)
     metric = data.recipe.evaluate.metric
     found.facts.append(f"reported: {choose_selection(data.recipe, data, metric.part.factory(metric.options)).words}")
     data.loader(data.dataset.train, training=True)

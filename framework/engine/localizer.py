@@ -54,9 +54,7 @@ class Localizer:
     widths: columns of each source of video features, in the order of the recipe's [data] video; they add up to D.
     """
 
-    def __init__(
-        self, method: Method, text: TextSource, recipe: Recipe, inputs: Inputs, widths: Sequence[int]
-    ) -> None:
+    def __init__(self, method: Method, text: TextSource, recipe: Recipe, inputs: Inputs, widths: Sequence[int]) -> None:
         self.method, self.text, self.inputs, self.widths = method, text, inputs, tuple(widths)
         self.profile = recipe.profile
         self.data, self.seed, self.draws = recipe.data.options, recipe.seed, recipe.evaluate.draws
@@ -71,8 +69,8 @@ class Localizer:
         """Take in one video.
 
         features: (T, D), unnormalised as the extractor gave them; where the weights were trained on several sources,
-        their columns side by side, or a list of arrays, one a source, in the recipe's order. clip_s: seconds between two rows; must be that of the
-        training features, which is the default. duration: seconds, default T x clip_s.
+        their columns side by side, or a list of arrays, one a source, in the recipe's order. clip_s: seconds between
+        two rows; must be that of the training features, which is the default. duration: seconds, default T x clip_s.
         Raises DataError where the features are not of the kind that the weights were trained on.
         """
         clips = self._clips(features)
@@ -212,15 +210,20 @@ class _OneVideo(FeatureSource):
 
 
 def read_video(path: Path) -> NDArray[np.float32] | list[NDArray[np.float32]]:
-    """Read one video's features: a .npy or .npz file, or ``FILE.hdf5:VIDEO``; one a source, commas between, as a list.
+    """Read one video's features: a .npy or .npz file, or ``FILE.hdf5:VIDEO``. Raises DataError.
 
-    Raises DataError.
+    Several of them with commas between, one a source, are a list.
     """
+    written = str(path)
+    # A comma may also be part of a name.
+    one = path.is_file() or Path(written.rpartition(":")[0]).is_file()
+    return _read_one(path) if one or "," not in written else [_read_one(Path(part)) for part in written.split(",")]
+
+
+def _read_one(path: Path) -> NDArray[np.float32]:
     if path.suffix in (".npy", ".npz") and path.is_file():
         return open_features(path).read(path.stem)
     file, colon, video = str(path).rpartition(":")
-    if colon and Path(file).is_file():
-        return open_features(Path(file)).read(video)
-    if "," not in str(path):
+    if not colon or not Path(file).is_file():
         raise DataError(f"{path}: must be an existing .npy or .npz file of one video, or FILE.hdf5:VIDEO.")
-    return [_read_one(Path(part)) for part in str(path).split(",")]
+    return open_features(Path(file)).read(video)

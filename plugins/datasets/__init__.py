@@ -6,8 +6,11 @@ from typing import Final
 
 from framework.core.part import Paper, Part
 from framework.hookspecs import hookimpl
+from framework.metrics import QVHIGHLIGHTS
 from plugins.datasets.charades_sta import CharadesSta, CharadesStaOptions
+from plugins.datasets.qvhighlights import QVHighlights, QVHighlightsOptions
 from plugins.datasets.synthetic import Synthetic, SyntheticOptions
+from plugins.datasets.tacos import Tacos, TacosOptions
 
 CHARADES_STA: Final = Paper(
     "TALL: Temporal Activity Localization via Language Query",
@@ -32,11 +35,26 @@ CHARADES: Final = Paper(
 }""",
 )
 
+TACOS: Final = Paper(
+    "Grounding Action Descriptions in Videos",
+    """@article{regneri2013grounding,
+  author = {Regneri, Michaela and Rohrbach, Marcus and Wetzel, Dominikus and Thater, Stefan and Schiele, Bernt
+            and Pinkal, Manfred},
+  title = {Grounding Action Descriptions in Videos},
+  journal = {Transactions of the Association for Computational Linguistics},
+  volume = {1},
+  pages = {25--36},
+  year = {2013}
+}""",
+)
+
 
 @hookimpl
 def register_parts() -> list[Part]:
     """Give the datasets to the framework."""
     return [
         Part("dataset", "charades_sta", CharadesSta, CharadesStaOptions, (CHARADES_STA, CHARADES)),
+        Part("dataset", "tacos", Tacos, TacosOptions, (TACOS, CHARADES_STA)),
+        Part("dataset", "qvhighlights", QVHighlights, QVHighlightsOptions, (QVHIGHLIGHTS,)),
         Part("dataset", "synthetic", Synthetic, SyntheticOptions),
     ]

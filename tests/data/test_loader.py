@@ -212,6 +212,30 @@ def test_several_windows_of_a_query_and_none_are_both_kept(
     assert batch.gold.shape == (0, 5)
 
 
+def test_scored_stretches_are_placed_as_moments_are(
+    queries: list[Query], videos: VideoCache, text: LearnedText
+) -> None:
+    """Video "a" lasts 1.5 s. Whoever has no labels has no entries; a batch without any has no table."""
+    scored = attrs.evolve(queries[0], saliency=((0.0, 0.75, 3.0), (0.75, 1.5, 12.0)))
+    (batch,) = Loader([queries[1], scored], videos, text, DATA, batch_size=2).batches()
+    assert batch.saliency is not None
+    assert batch.saliency.tolist() == [[1, 0, 0, 0.5, 3], [1, 0, 0.5, 1, 12]]
+    assert (batch.saliency.dtype, batch.saliency.shape) == (torch.float32, (2, 5))
+    (batch,) = Loader(queries[:2], videos, text, DATA, batch_size=2).batches()
+    assert batch.saliency is None
+    (batch,) = Loader([attrs.evolve(queries[0], saliency=())], videos, text, DATA, batch_size=1).batches()
+    assert batch.saliency is not None
+    assert batch.saliency.shape == (0, 5)
+
+
+def test_scored_stretches_move_with_a_crop(queries: list[Query], videos: VideoCache, text: LearnedText) -> None:
+    long = [attrs.evolve(query, saliency=query.moments) for query in queries if query.video == "f"]
+    for epoch in range(5):
+        (batch,) = Loader(long, videos, text, DATA, batch_size=3, training=True).batches(epoch)
+        assert batch.saliency is not None
+        assert torch.equal(batch.saliency, batch.gold)
+
+
 def test_the_last_batch_is_short_or_dropped(queries: list[Query], videos: VideoCache, text: LearnedText) -> None:
     kept = Loader(queries, videos, text, DATA, batch_size=4)
     dropped = Loader(queries, videos, text, DATA, batch_size=4, drop_last=True)

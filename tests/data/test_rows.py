@@ -22,7 +22,7 @@ from framework.data.rows import (
 Gold = list[tuple[int, int, float, float, float]]
 
 
-def _batch(own: list[int], gold: Gold, videos: int) -> Batch:
+def _batch(own: list[int], gold: Gold, videos: int, saliency: Gold | None = None) -> Batch:
     texts = len(own)
     return Batch(
         feats={},
@@ -31,6 +31,7 @@ def _batch(own: list[int], gold: Gold, videos: int) -> Batch:
         key=torch.arange(texts) * 11,
         gold=torch.tensor(gold).reshape(-1, 5),
         meta=Meta(tuple(range(texts)), ("",) * texts, ("",) * videos, (1.0,) * videos),
+        saliency=None if saliency is None else torch.tensor(saliency).reshape(-1, 5),
     )
 
 
@@ -39,7 +40,8 @@ def batches(draw: st.DrawFn) -> Batch:
     videos = draw(st.integers(1, 4))
     own = draw(st.lists(st.integers(0, videos - 1), min_size=1, max_size=6))
     moments = st.tuples(st.integers(0, len(own) - 1), st.integers(0, videos - 1), *[st.floats(-1, 2, width=32)] * 3)
-    return _batch(own, draw(st.lists(moments, max_size=8)), videos)
+    labels = draw(st.none() | st.lists(moments, max_size=8))
+    return _batch(own, draw(st.lists(moments, max_size=8)), videos, labels)
 
 
 def _noise(seed: int = 0) -> GeneratorNoise:
@@ -51,10 +53,14 @@ def _pairs(rows: Rows) -> list[tuple[int, int]]:
 
 
 def _consistent(batch: Batch, rows: Rows) -> None:
-    """Each row has its text's key and exactly the gold of its pair, in the order of the batch."""
+    """Each row has its text's key and exactly the gold and labels of its pair, in the order of the batch."""
     assert rows.index.key.tolist() == [11 * ask for ask in rows.index.ask.tolist()]
     for pair, moments in zip(_pairs(rows), rows.moments, strict=True):
         assert moments.tolist() == [[0.0, *g[2:]] for g in batch.gold.tolist() if tuple(g[:2]) == pair]
+    assert (rows.saliency is None) == (batch.saliency is None)
+    for pair, labels in zip(_pairs(rows), rows.saliency or (), strict=batch.saliency is not None):
+        assert batch.saliency is not None
+        assert labels.tolist() == [[0.0, *g[2:]] for g in batch.saliency.tolist() if tuple(g[:2]) == pair]
 
 
 @settings(deadline=None, max_examples=40)
@@ -118,6 +124,18 @@ def test_the_gold_of_the_batch_is_not_written_to() -> None:
     rows = rows_of(batch, torch.tensor([0]), torch.tensor([1]))
     assert rows.moments[0].tolist() == [[0, 0.25, 0.5, 1]]
     assert batch.gold.tolist() == [[0, 1, 0.25, 0.5, 1]]
+
+
+def test_a_row_gets_the_scored_stretches_of_its_own_pair() -> None:
+    batch = _batch([0, 1], [], 2, [(1, 1, 0.5, 0.75, 9.0), (0, 0, 0.0, 0.25, 3.0), (1, 1, 0.75, 1.0, 12.0)])
+    rows = AllPairsRows(AllPairsOptions()).rows(batch, _noise())
+    assert rows.saliency is not None
+    assert [labels.tolist() for labels in rows.saliency] == [
+        [[0, 0, 0.25, 3]],
+        [],
+        [],
+        [[0, 0.5, 0.75, 9], [0, 0.75, 1, 12]],
+    ]
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")

@@ -201,8 +201,8 @@ def test_nothing_is_missing_and_a_split_that_does_not_exist_is_refused() -> None
         data.queries("validation")
 
 
-def test_the_plugin_registers_both_datasets() -> None:
+def test_the_plugin_registers_every_dataset() -> None:
     parts = {part.name: part for part in register_parts()}
-    assert set(parts) == {"charades_sta", "synthetic"}
+    assert set(parts) == {"charades_sta", "qvhighlights", "synthetic", "tacos"}
     assert all(part.kind == "dataset" and part.summary.endswith(".") for part in parts.values())
     assert all(paper.bibtex.count("{") == paper.bibtex.count("}") for paper in parts["charades_sta"].papers)

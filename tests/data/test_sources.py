@@ -1,0 +1,260 @@
+"""Several sources of features, precomputed words and labels of saliency: from a recipe to answers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import attrs
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from rich.console import Console
+
+import framework
+from framework.data.options import DataOptions
+from framework.engine import checkpoint
+from framework.engine.check import check_recipe
+from framework.engine.data import missing, open_data
+from framework.engine.localizer import read_video
+from framework.engine.narrate import Narrator
+from framework.engine.run import RunResult, execute
+from framework.engine.score import score_file
+from framework.errors import DataError, Problems
+from framework.recipe import Recipe, load_recipe, parse_recipe
+from framework.registry import Registry, load_registry
+
+RECIPE = """
+name = "tiny"
+[data]
+name = "qvhighlights"
+root = "ROOT"
+video = ["slowfast", "clip"]
+clip_s = 2.0
+window = 8
+text = { name = "features", file = "clip_text" }
+[layout]
+clips = 8
+scales = 2
+anchors = 4
+[encoder]
+name = "ms2d.tan"
+width = 8
+lstm_layers = 1
+word_width = 4
+pool = 2
+[target]
+name = "ms2d.iou_maps"
+[denoiser]
+name = "ms2d.conv"
+width = 8
+map_width = 4
+kernel = 3
+groups = 2
+time_width = 8
+[sampler]
+name = "one_step"
+[post]
+name = "nms"
+[train]
+epochs = 1
+batch_size = 4
+optimizer = { name = "adam", lr = 1e-3 }
+[evaluate]
+rule = "qvhighlights"
+"""
+
+
+def line(qid: int, *, labelled: bool = True) -> str:
+    """Video ``v<qid>`` of 16 s; the moment is the clips 1 and 2."""
+    record = {"qid": qid, "query": "a dog runs", "duration": 16, "vid": f"v{qid}", "relevant_windows": [[2, 6]]}
+    labels = {"relevant_clip_ids": [1, 2], "saliency_scores": [[1, 2, 3], [4, 4, 4]]}
+    return json.dumps({**record, **labels} if labelled else record)
+
+
+def arrays(qid: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """SlowFast, a row longer and of another size, and CLIP of one video."""
+    random = np.random.default_rng(qid)
+    slowfast, clip = 50 * random.normal(size=(9, 3)), random.normal(size=(8, 2))
+    return slowfast.astype(np.float32), clip.astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("qvhighlights")
+    for name in ("slowfast", "clip", "clip_text"):
+        (root / name).mkdir()
+    for qid in range(12):
+        for name, values in zip(("slowfast", "clip"), arrays(qid), strict=True):
+            np.savez(root / name / f"v{qid}.npz", features=values)
+        words = np.random.default_rng(qid).normal(size=(3, 4)).astype(np.float16)
+        np.savez(root / "clip_text" / f"qid{qid}.npz", last_hidden_state=words, pooler_output=words[0])
+    (root / "highlight_train_release.jsonl").write_text("\n".join(map(line, range(8))))
+    (root / "highlight_val_release.jsonl").write_text("\n".join(map(line, range(8, 12))))
+    (root / "tiny.toml").write_text(RECIPE.replace("ROOT", str(root)))
+    return root
+
+
+@pytest.fixture(scope="module")
+def registry() -> Registry:
+    return load_registry()
+
+
+def recipe(root: Path, registry: Registry, *overrides: str) -> Recipe:
+    return load_recipe(root / "tiny.toml", overrides, registry)
+
+
+def run(root: Path, registry: Registry, out: Path, *overrides: str) -> RunResult:
+    quiet = Narrator(Console(quiet=True))
+    return execute(recipe(root, registry, *overrides), registry, out=out, device="cpu", narrator=quiet)
+
+
+@pytest.fixture(scope="module")
+def finished(root: Path, registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> RunResult:
+    return run(root, registry, tmp_path_factory.mktemp("run") / "features")
+
+
+@pytest.fixture(scope="module")
+def learned(root: Path, registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> RunResult:
+    return run(root, registry, tmp_path_factory.mktemp("run") / "learned", 'data.text="learned"')
+
+
+def test_an_encoder_is_told_the_width_of_all_sources_and_of_labels(root: Path, registry: Registry) -> None:
+    data = open_data(recipe(root, registry))
+    assert attrs.astuple(data.inputs) == (5, 4, None, True)
+    described = data.describe()["features"]
+    assert (described["width"], described["widths"]) == (5, [3, 2])
+    assert described["source"] == f"{root / 'slowfast'} + {root / 'clip'}"
+    batch = next(data.loader("train", training=False).batches())
+    assert batch.saliency is not None
+    assert batch.saliency[:2, 2:].tolist() == [[0.125, 0.25, 6], [0.25, 0.375, 12]]
+    one = open_data(recipe(root, registry, "data.video=clip"))
+    assert (one.inputs.video, one.features.name) == (2, str(root / "clip"))
+
+
+def test_no_labels_in_training_are_no_labels_for_the_encoder(root: Path, registry: Registry, tmp_path: Path) -> None:
+    (tmp_path / "highlight_train_release.jsonl").write_text("\n".join(line(qid, labelled=False) for qid in range(8)))
+    (tmp_path / "highlight_val_release.jsonl").write_text(line(8))
+    for name in ("slowfast", "clip", "clip_text"):
+        (tmp_path / name).symlink_to(root / name)
+    assert not open_data(recipe(root, registry, f"data.root={tmp_path}")).inputs.saliency
+
+
+def test_a_run_on_two_sources_gives_the_numbers_of_its_rule_and_evaluates_its_file_alike(finished: RunResult) -> None:
+    assert list(finished.metrics) == ["R1@0.5", "R1@0.7", "mAP@0.5", "mAP@0.75", "mAP"]
+    assert score_file(finished.folder / "predictions" / "val.jsonl").metrics == pytest.approx(finished.metrics)
+
+
+def test_a_run_with_precomputed_words_loads_but_cannot_be_asked_anything_new(finished: RunResult) -> None:
+    localizer = framework.load(finished.folder, device="cpu")
+    video = localizer.index(list(arrays(0)))
+    with pytest.raises(DataError, match=r"'a dog sleeps': has no word vectors in .*cannot make any") as caught:
+        localizer.localize(video, "a dog sleeps")
+    assert "\n" not in str(caught.value)
+
+
+def test_sources_may_be_given_side_by_side_or_one_by_one(learned: RunResult, tmp_path: Path) -> None:
+    localizer = framework.load(learned.folder, device="cpu")
+    slowfast, clip = arrays(3)
+    together = localizer.index(np.concatenate([slowfast[:8], clip], axis=1))
+    apart = localizer.index([slowfast, clip])
+    assert (together.duration, together.clips.shape) == (16.0, (8, 5))
+    np.testing.assert_array_equal(together.clips, apart.clips)
+    answer = localizer.localize(together, "a dog runs")
+    assert answer == localizer.localize(apart, "a dog runs")
+    # Each source is scaled by itself, so the size of one alone means nothing.
+    scaled = localizer.localize(localizer.index([8 * slowfast, clip]), "a dog runs")
+    assert [attrs.astuple(moment) for moment in scaled] == [
+        pytest.approx(attrs.astuple(moment), abs=1e-5) for moment in answer
+    ]
+
+
+def test_sources_that_do_not_fit_the_weights_are_refused(learned: RunResult) -> None:
+    localizer = framework.load(learned.folder, device="cpu")
+    slowfast, clip = arrays(3)
+    with pytest.raises(DataError, match="1 sources, but the weights were trained on 2"):
+        localizer.index([slowfast])
+    with pytest.raises(DataError, match="2 columns, but the weights were trained on 3"):
+        localizer.index([clip, slowfast])
+    with pytest.raises(DataError, match="2 columns, but the weights were trained on 5"):
+        localizer.index(clip)
+    with pytest.raises(DataError, match=r"1 of 1 videos differ between the sources .* 9 in .*, 4 in "):
+        localizer.index([slowfast, clip[:4]])
+
+
+def test_files_of_several_sources_are_read_with_commas_between(root: Path, tmp_path: Path) -> None:
+    names = [root / name / "v3.npz" for name in ("slowfast", "clip")]
+    found = read_video(Path(",".join(map(str, names))))
+    assert isinstance(found, list)
+    for one, other in zip(found, arrays(3), strict=True):
+        np.testing.assert_array_equal(one, other)
+    np.save(tmp_path / "a,b.npy", arrays(3)[1])
+    np.testing.assert_array_equal(read_video(tmp_path / "a,b.npy"), arrays(3)[1])
+    with pytest.raises(DataError, match=r"absent.npz: must be an existing .npy or .npz file"):
+        read_video(Path(f"{names[0]},absent.npz"))
+
+
+def test_a_checkpoint_from_before_labels_and_several_sources_still_loads(learned: RunResult, tmp_path: Path) -> None:
+    path = learned.folder / "checkpoints" / "last.safetensors"
+    tensors, meta = checkpoint.load(path)
+    del meta["inputs"]["saliency"], meta["data"]["features"]["widths"], meta["schema"]
+    checkpoint.save(tmp_path / "old.safetensors", tensors, meta)
+    localizer = framework.load(tmp_path / "old.safetensors", device="cpu")
+    assert (localizer.inputs.saliency, localizer.widths) == (False, (5,))
+    assert framework.load(path, device="cpu").inputs.saliency
+
+
+def test_check_looks_at_every_source(root: Path, registry: Registry, tmp_path: Path) -> None:
+    found = check_recipe(str(root / "tiny.toml"))
+    assert found.problems == []
+    assert f"features {root / 'slowfast'} + {root / 'clip'}: 5 columns" in found.facts
+    (tmp_path / "short").mkdir()
+    for qid in range(12):
+        np.save(tmp_path / "short" / f"v{qid}.npy", arrays(qid)[1][:4])
+    found = check_recipe(str(root / "tiny.toml"), [f'data.video=["clip", "{tmp_path / "short"}"]'])
+    assert any("12 of 12 videos differ between the sources" in problem for problem in found.problems)
+
+
+def test_each_absent_source_is_one_line(root: Path, registry: Registry) -> None:
+    lines = missing(recipe(root, registry, 'data.video=["clip", "pann", "flow"]', "data.text.file=words").data)
+    assert [entry.split(":")[0] for entry in lines] == [str(root / name) for name in ("pann", "flow", "words")]
+    assert all("--set data." in entry and "\n" not in entry for entry in lines)
+    (entry,) = missing(recipe(root, registry, "data.video=pann").data)
+    assert entry == (
+        f"{root / 'pann'}: no video features there. Point to them by --set data.root=FOLDER "
+        "--set data.video=FILE_OR_FOLDER."
+    )
+
+
+@pytest.mark.parametrize(
+    ("written", "video", "sources"),
+    [
+        ("i3d.hdf5", "i3d.hdf5", ("i3d.hdf5",)),
+        ('["slowfast", "clip"]', ("slowfast", "clip"), ("slowfast", "clip")),
+        ('["clip"]', ("clip",), ("clip",)),
+        ("none", None, ()),
+    ],
+)
+def test_a_recipe_names_one_source_several_or_none(
+    root: Path, registry: Registry, written: str, video: str | tuple[str, ...] | None, sources: tuple[str, ...]
+) -> None:
+    found = recipe(root, registry, f"data.video={written}")
+    assert (found.data.options.video, found.data.options.sources) == (video, sources)
+    assert parse_recipe(found.to_toml(), Path("again.toml"), registry) == found
+    assert DataOptions().sources == ()
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ("3", 'must be text in quotes or a list of texts in quotes or "none"'),
+        ('["clip", 3]', 'must be text in quotes or a list of texts in quotes or "none"'),
+        ("[]", "must name one source at least, and none twice"),
+        ('["clip", "clip"]', "must name one source at least, and none twice"),
+    ],
+)
+def test_a_wrong_list_of_sources_is_one_line(root: Path, registry: Registry, written: str, message: str) -> None:
+    with pytest.raises(Problems, match=r"data.video = ") as caught:
+        recipe(root, registry, f"data.video={written}")
+    (problem,) = caught.value.problems
+    assert message in problem

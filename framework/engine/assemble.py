@@ -93,9 +93,9 @@ def assemble(recipe: Recipe, inputs: Inputs) -> Method:
     for chosen in recipe.objectives:
         at = "" if chosen.name == MAIN else f"objective.{chosen.name}."
         target: Target = _build(recipe, f"{at}target", chosen.target)
+        _accepts(recipe, f"{at}denoiser", chosen, target)
         _require(recipe, f"{at}target", chosen.target, target.requires, encoder)
         site = Site(widths=encoder.widths, channels=target.space.channels, slots=target.most_slots)
-        _accepts(recipe, f"{at}denoiser", chosen, target)
         denoiser: Denoiser = _build(recipe, f"{at}denoiser", chosen.denoiser, site)
         _require(recipe, f"{at}denoiser", chosen.denoiser, denoiser.requires, encoder)
         sampler: Sampler = _build(recipe, f"{at}sampler", chosen.sampler)

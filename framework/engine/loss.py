@@ -27,7 +27,9 @@ def losses(method: Method, batch: Batch, noise: Noise) -> dict[str, Tensor]:
         answer, weight = _answer(method, objective, cond, slots, x0, noise)
         for name, value in objective.target.loss(answer, x0, slots, rows).items():
             terms[f"{objective.name}/{name}"] = (weight * value.float()).mean()
-        for name, value in method.encoder.loss(cond, rows, encoded).items():
+        with method.autocast():
+            own = method.encoder.loss(cond, rows, encoded)
+        for name, value in own.items():
             terms[f"{objective.name}/encoder/{name}"] = value.float().mean()
     return terms
 

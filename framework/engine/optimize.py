@@ -21,11 +21,16 @@ def optimizer_of(options: OptimizerOptions, modules: nn.Module) -> torch.optim.O
 
 
 def rate(step: int, steps: int, options: TrainOptions) -> float:
-    """Factor on the learning rate at step ``step`` of ``steps``: linear warm-up, then constant or half a cosine."""
+    """Factor on the learning rate at step ``step`` of ``steps``.
+
+    Linear warm-up, then constant, half a cosine, or constant with a fall to a tenth.
+    """
     if step < options.warmup:
         return (step + 1) / options.warmup
     if options.schedule == "constant":
         return 1.0
+    if options.schedule == "step":
+        return 1.0 if step < options.drop * steps else 0.1
     done = (step - options.warmup) / max(steps - options.warmup, 1)
     return 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
 

@@ -27,8 +27,8 @@ class Nms(PostProcessor):
 
     def __init__(self, options: NmsOptions) -> None:
         self.options = options
-        self.rule = (
-            f"{stated(options.round_s)}NMS {options.threshold:g}: a moment is dropped if its IoU with a better kept one is > "
+        self.rule = stated(options.round_s) + (
+            f"NMS {options.threshold:g}: a moment is dropped if its IoU with a better kept one is > "
             f"{options.threshold:g}; first {options.top} kept"
         )
 

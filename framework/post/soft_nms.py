@@ -27,8 +27,8 @@ class SoftNms(PostProcessor):
 
     def __init__(self, options: SoftNmsOptions) -> None:
         self.options = options
-        self.rule = (
-            f"{stated(options.round_s)}Soft-NMS {options.sigma:g}: a score falls by exp(-IoU^2 / {options.sigma:g}) for each better kept "
+        self.rule = stated(options.round_s) + (
+            f"Soft-NMS {options.sigma:g}: a score falls by exp(-IoU^2 / {options.sigma:g}) for each better kept "
             f"moment; first {options.top} kept"
         )
 

@@ -74,7 +74,7 @@ def varied(tree: Tree, key: str, value: Any, place: str) -> Tree:
     place: who asks for it, as messages show it.
     """
     found = tree.copy()
-    found.merge(_laid(found, [(place, key.split("."), value)]), lambda _: Origin(place))
+    found.merge(_laid(found, [(place, key.split("."), value)]), lambda _: Origin(f"{place}:"))
     found.drop("sweep")
     return found
 

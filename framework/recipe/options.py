@@ -38,7 +38,10 @@ class TrainOptions:
     epochs: int = option(100, doc="passes over the training split", rule=at_least(0))
     batch_size: int = option(32, doc="queries a batch", rule=at_least(1))
     optimizer: OptimizerOptions = option(ADAM, doc="update rule")  # noqa: RUF009  frozen: may be shared
-    schedule: str = option("constant", doc="learning rate after warm-up", rule=one_of("constant", "cosine"))
+    schedule: str = option("constant", doc="learning rate after warm-up", rule=one_of("constant", "cosine", "step"))
+    drop: float = option(
+        0.5, doc="share of training after which the schedule `step` goes on with a tenth of the rate", rule=_share
+    )
     warmup: int = option(0, doc="optimizer steps of linear warm-up", rule=at_least(0))
     clip: float = option(0.0, doc="largest norm of the gradient; 0 does not clip", rule=at_least(0))
     accumulate: int = option(1, doc="batches an optimizer step", rule=at_least(1))

@@ -101,16 +101,12 @@ def vary(recipe: Recipe, sweep: Sweep, value: Any, registry: Registry | None = N
 
     Raises RecipeError or Problems, as ``load_recipe`` does, where the value is wrong.
     """
-    tree = varied(recipe.tree, sweep.key, value, _place(recipe.tree, sweep))
+    tree = varied(recipe.tree, sweep.key, value, recipe.where(f"sweep.{sweep.name}"))
     problems: list[str] = []
     found = Resolver(tree, registry or load_registry(), problems).resolve(recipe.source)
     if found is None:
         raise Problems(problems)
     return found
-
-
-def _place(tree: Tree, sweep: Sweep) -> str:
-    return f"{tree.table(('sweep', sweep.name))}:"
 
 
 class Resolver:

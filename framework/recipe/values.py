@@ -17,6 +17,7 @@ from framework.errors import PluginError
 from framework.recipe.toml import write_value
 
 NONE: Final = "none"
+EXACT: Final = 2**53
 ONE: Final[dict[Any, str]] = {int: "a whole number", float: "a number", bool: "true or false", str: "text in quotes"}
 SEVERAL: Final[dict[Any, str]] = {int: "whole numbers", float: "numbers", bool: "true or false", str: "texts in quotes"}
 
@@ -31,9 +32,11 @@ def convert(value: Any, hint: Any) -> Any:
         return _convert_union(value, typing.get_args(hint))
     if typing.get_origin(hint) is tuple:
         return _convert_tuple(value, typing.get_args(hint))
-    # Exact types: in Python a bool is an int, in a recipe it is not.
-    if hint is float and type(value) in (int, float) and not math.isnan(value):
+    # Exact types: in Python a bool is an int, in a recipe it is not. Beyond EXACT some whole numbers are no fractions.
+    if hint is float and type(value) is int and abs(value) <= EXACT:
         return float(value)
+    if hint is float and type(value) is float and not math.isnan(value):
+        return value
     if hint in (int, bool, str) and type(value) is hint:
         return value
     raise Mismatch

@@ -12,6 +12,8 @@ from framework.report.records import Example, Grid, Scale
 from framework.report.tables import show
 
 TOP: Final = 5
+LANE: Final = 3
+"""Height of one of the spans that lie below each other in a strip, pixels."""
 
 
 @attrs.frozen
@@ -57,28 +59,56 @@ class ScaleView:
 
 
 @attrs.frozen
+class Strip:
+    """The spans after one sampling step on a time line, the best on top. best: the place of that one, in words."""
+
+    label: str
+    height: int
+    truths: tuple[Bar, ...]
+    spans: tuple[Bar, ...]
+    best: str
+    score: str
+
+
+@attrs.frozen
 class ExampleView:
-    """One example. steps: sampling steps shown, 0 where the target has no maps."""
+    """One example. steps: sampling steps shown as maps, 0 where the target has none. strips: those of spans."""
 
     example: Example
     bars: tuple[Bar, ...]
     scales: tuple[ScaleView, ...]
     steps: int
+    strips: tuple[Strip, ...]
 
 
 def view(example: Example) -> ExampleView:
     """Lay out one example."""
     scales = tuple(_scale(n, scale) for n, scale in enumerate(example.scales))
-    return ExampleView(example, _bars(example), scales, max((len(scale.steps) for scale in scales), default=0))
+    steps = max((len(scale.steps) for scale in scales), default=0)
+    strips = tuple(_strip(example, n) for n in range(len(example.steps)))
+    return ExampleView(example, _bars(example), scales, steps, strips)
+
+
+def _strip(example: Example, step: int) -> Strip:
+    spans = tuple(
+        _bar("moment", "", start, end, show(score, ".3f"), example.duration)
+        for start, end, score in example.steps[step]
+    )
+    most = max(len(each) for each in example.steps)
+    best, score = (spans[0].span, spans[0].score) if spans else ("none", "")
+    return Strip(f"step {step + 1}", LANE * max(most, 1), _truths(example), spans, best, score)
+
+
+def _truths(example: Example) -> tuple[Bar, ...]:
+    return tuple(_bar("truth", "truth", start, end, "", example.duration) for start, end in example.truth)
 
 
 def _bars(example: Example) -> tuple[Bar, ...]:
-    truths = [("truth", "truth", start, end, "") for start, end in example.truth]
     found = [
         ("moment", f"top {n}", start, end, show(score, ".3f"))
         for n, (start, end, score) in enumerate(example.moments[:TOP], start=1)
     ]
-    return tuple(_bar(*each, example.duration) for each in truths + found)
+    return _truths(example) + tuple(_bar(*each, example.duration) for each in found)
 
 
 def _bar(kind: str, label: str, start: float, end: float, score: str, duration: float) -> Bar:

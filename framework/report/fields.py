@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -34,6 +35,9 @@ class Fields:
             shown = json.dumps(self.values[key])
             short = shown if len(shown) <= 60 else f"{shown[:57]}..."
             raise damaged(self.file, f"{self._at(key)} = {short}", str(broken)) from None
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.values
 
     def table(self, key: str) -> Fields:
         """Return the object under ``key``."""
@@ -103,6 +107,20 @@ def text(value: Any) -> str:
     """Any text."""
     if not isinstance(value, str):
         raise ValueError("must be a text")
+    return value
+
+
+def word(value: Any) -> str:
+    """A text that may stand in the name of a file."""
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", text(value)):
+        raise ValueError("must be letters, digits, underscores and hyphens")
+    return text(value)
+
+
+def switch(value: Any) -> bool:
+    """True or false."""
+    if not isinstance(value, bool):
+        raise ValueError("must be true or false")
     return value
 
 

@@ -11,7 +11,7 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
-from framework.report import examples, plots, tables
+from framework.report import examples, plots, sweeps, tables
 from framework.report.records import RunRecord, read_run
 
 HERE: Final = Path(__file__).parent
@@ -23,9 +23,13 @@ Section = tuple[str, str]
 
 
 def write_report(folder: Path | str, sections: Sequence[Section] = ()) -> Path:
-    """Write ``report.html`` into a finished run's folder and return its path; DataError as ``read_run`` raises it."""
-    page = Path(folder) / REPORT
-    html = run_page(read_run(folder), sections)
+    """Write ``report.html`` and the plots of sweeps into a finished run's folder and return the path of the page.
+
+    Raises DataError as ``read_run`` does.
+    """
+    page, record = Path(folder) / REPORT, read_run(folder)
+    html = run_page(record, sections)
+    sweeps.write_plots(record)
     # JSON can hold halves of a surrogate pair, which UTF-8 cannot.
     page.write_text(html, encoding="utf-8", errors="replace")
     return page
@@ -48,6 +52,8 @@ def run_page(record: RunRecord, sections: Sequence[Section] = ()) -> str:
             ("Environment", tables.environment_facts(record)),
         ],
         plots=plots.curves(record),
+        sweeps=[sweeps.view(sweep) for sweep in record.sweeps],
+        lane=examples.LANE,
         examples=[examples.view(example) for example in record.examples],
         colours=plots.heat_map(np.ma.MaskedArray(np.linspace(0, 1, 64)[:, None])),
         sections=[(heading, Markup(html)) for heading, html in sections],

@@ -16,8 +16,8 @@ from markupsafe import Markup
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import imsave
-from matplotlib.ticker import MaxNLocator
 
+from framework.report.axis import EPOCHS, Axis
 from framework.report.records import Grid, RunRecord
 from framework.report.tables import show
 
@@ -31,13 +31,18 @@ LINES: Final = tuple(f"#0102{10 + n}" for n in range(len(DASHES)))
 LARGEST: Final = 1e30
 SMALLEST: Final = 1e-30
 NOT_FINITE: Final = (0.86, 0.0, 0.31, 1.0)
+NO_METADATA: Final = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+"""Of an SVG: with a date in it, the same plot would never be written twice alike."""
 
 Points = Sequence[tuple[float, float]]
 
 
 @attrs.frozen
 class Line:
-    """One entry of a legend. index: which of the page's line colours. dash: pattern for SVG. last: its last value."""
+    """One entry of a legend. index: which of the page's line colours. dash: pattern for SVG.
+
+    last: its last value, empty where the line does not lead up to it.
+    """
 
     name: str
     index: int
@@ -59,12 +64,12 @@ def curves(record: RunRecord) -> list[Plot]:
     """Loss, learning rate where it changes, and the metrics of each split, against the epoch."""
     history = record.history
     rates = [(float(epoch.epoch), epoch.lr) for epoch in history]
-    plots = [_plot("loss", "Loss", _series([(epoch.epoch, epoch.losses) for epoch in history]))]
+    plots = [line_plot("loss", "Loss", _series([(epoch.epoch, epoch.losses) for epoch in history]))]
     if len({rate for _, rate in rates}) > 1:
-        plots.append(_plot("lr", "Learning rate", {"learning rate": rates}))
+        plots.append(line_plot("lr", "Learning rate", {"learning rate": rates}))
     for n, split in enumerate(dict.fromkeys(split for epoch in history for split in epoch.metrics)):
         points = [(epoch.epoch, epoch.metrics[split]) for epoch in history if split in epoch.metrics]
-        plots.append(_plot(f"metric{n}", f"Metrics on {split}, percent", _series(points)))
+        plots.append(line_plot(f"metric{n}", f"Metrics on {split}, percent", _series(points)))
     return [plot for plot in plots if plot is not None]
 
 
@@ -90,15 +95,20 @@ def _series(rows: Sequence[tuple[int, Mapping[str, float]]]) -> dict[str, Points
     return {name: [(float(epoch), values[name]) for epoch, values in rows if name in values] for name in names}
 
 
-def _plot(name: str, title: str, series: Mapping[str, Points]) -> Plot | None:
-    """Draw a few lines; None where there is nothing to draw."""
+def line_plot(
+    name: str, title: str, series: Mapping[str, Points], axis: Axis = EPOCHS, *, linear: bool = False
+) -> Plot | None:
+    """Draw a few lines; None where there is nothing to draw.
+
+    name: makes ids of the page's elements differ. linear: never a logarithmic vertical axis, and no last value.
+    """
     drawn = dict(list(series.items())[: len(DASHES)])
     if not drawn:
         return None
     values = [y for points in drawn.values() for _, y in points]
-    finite = [y for y in values if _drawable(y)]
+    finite = [y for y in values if drawable(y)]
     lowest, highest = min(finite, default=0.0), max(finite, default=0.0)
-    log = lowest > SMALLEST and highest > 20 * lowest
+    log = not linear and lowest > SMALLEST and highest > 20 * lowest
     notes = (
         [f"the first {len(drawn)} of {len(series)}; the others are in the files"] if len(drawn) < len(series) else []
     )
@@ -106,36 +116,35 @@ def _plot(name: str, title: str, series: Mapping[str, Points]) -> Plot | None:
     left_out = len(values) - len(finite)
     notes += [f"left out: {left_out} values that are not finite or beyond {LARGEST:g}"] if left_out else []
     legend = tuple(
-        Line(label, n, " ".join(map(str, DASHES[n])) if n else "", show(points[-1][1], ".4g"))
+        Line(label, n, " ".join(map(str, DASHES[n])) if n else "", "" if linear else show(points[-1][1], ".4g"))
         for n, (label, points) in enumerate(drawn.items())
     )
-    return Plot(title, _draw(name, list(drawn.values()), log), legend, "; ".join(notes))
+    return Plot(title, _draw(name, list(drawn.values()), axis, log), legend, "; ".join(notes))
 
 
-def _drawable(value: float) -> bool:
+def drawable(value: float) -> bool:
+    """Whether a value has a place in a plot."""
     return math.isfinite(value) and abs(value) <= LARGEST
 
 
-def _draw(name: str, lines: Sequence[Points], log: bool) -> Markup:
+def _draw(name: str, lines: Sequence[Points], axis: Axis, log: bool) -> Markup:
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
         figure = Figure(figsize=(4.8, 2.7), layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.add_subplot()
         for n, points in enumerate(lines):
             x, y = np.array(points, dtype=np.float64).T
-            y[[not _drawable(each) for each in y]] = np.nan
+            y[[not drawable(each) for each in y]] = np.nan
             y[np.abs(y) < SMALLEST] = 0
             axes.plot(x, y, color=LINES[n], dashes=DASHES[n], marker="o", markersize=2.5, linewidth=1.5)
-        axes.set_xlabel("epoch", color=INK)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.draw(axes, INK)
         axes.set_yscale("log" if log else "linear")
         axes.tick_params(which="both", colors=INK)
         axes.grid(visible=True, color=INK, alpha=0.15)
         axes.spines[["top", "right"]].set_visible(False)
         axes.spines[["bottom", "left"]].set_color(INK)
         drawn = io.StringIO()
-        nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        figure.savefig(drawn, format="svg", transparent=True, metadata=nothing)
+        figure.savefig(drawn, format="svg", transparent=True, metadata=NO_METADATA)
     return _inline(name, drawn.getvalue())
 
 

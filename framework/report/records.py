@@ -114,7 +114,10 @@ class Scale:
 
 @attrs.frozen(eq=False)
 class Example:
-    """One query, its answer and the way to it. truth: (start, end) and moments: (start, end, score), seconds."""
+    """One query, its answer and the way to it. truth: (start, end) and moments: (start, end, score), seconds.
+
+    scales: the maps of a target of cells. steps: the spans of a target of spans after each sampling step, as moments.
+    """
 
     qid: str
     query: str
@@ -123,6 +126,27 @@ class Example:
     truth: tuple[tuple[float, ...], ...]
     moments: tuple[tuple[float, ...], ...]
     scales: tuple[Scale, ...]
+    steps: tuple[tuple[tuple[float, ...], ...], ...] = ()
+
+
+@attrs.frozen
+class Point:
+    """The trained weights under one other setting. value: as JSON has it. metrics: percent. seconds: wall time."""
+
+    value: Any
+    metrics: Mapping[str, float]
+    seconds_a_query: float
+
+
+@attrs.frozen
+class Sweep:
+    """Points along one key of the recipe. label: in words for an axis, which is logarithmic with ``log``."""
+
+    name: str
+    key: str
+    label: str
+    log: bool
+    points: tuple[Point, ...]
 
 
 @attrs.frozen(eq=False)
@@ -135,6 +159,7 @@ class RunRecord:
     history: tuple[Epoch, ...]
     scores: Scores
     examples: tuple[Example, ...]
+    sweeps: tuple[Sweep, ...] = ()
 
     @property
     def embedded(self) -> bool:
@@ -143,9 +168,9 @@ class RunRecord:
 
 
 def read_run(folder: Path | str) -> RunRecord:
-    """Read a run folder. Every file named here must be there, but ``examples.json`` and ``history.jsonl``.
+    """Read a run folder; ``examples.json``, ``history.jsonl`` and ``sweeps.json`` need not be there.
 
-    A run of no epochs has no history, and one of no maps no examples.
+    A run of no epochs has no history, and one whose recipe asks for no sweeps has none.
 
     Raises DataError, one line, where the folder is no run, a file is missing or cut off, or a value breaks its rule.
     """
@@ -158,7 +183,7 @@ def read_run(folder: Path | str) -> RunRecord:
             f"{folder}: the run is {manifest.status} and has no metrics.json yet; let it finish, or go on with the "
             f"recipe it was begun with: python -m framework run RECIPE --resume --out {folder}"
         )
-    history, examples = folder / "history.jsonl", folder / "examples.json"
+    history, examples, sweeps = (folder / name for name in ("history.jsonl", "examples.json", "sweeps.json"))
     record = RunRecord(
         folder=folder,
         recipe=fields.read_text(folder / "recipe.toml"),
@@ -166,6 +191,7 @@ def read_run(folder: Path | str) -> RunRecord:
         history=tuple(_epoch(line) for line in fields.read_lines(history)) if history.exists() else (),
         scores=_scores(fields.read_object(folder / "metrics.json")),
         examples=tuple(_example(entry) for entry in fields.read_objects(examples)) if examples.exists() else (),
+        sweeps=tuple(_sweep(entry) for entry in fields.read_objects(sweeps)) if sweeps.exists() else (),
     )
     _check_profile(record)
     return record
@@ -243,6 +269,28 @@ def _example(found: Fields) -> Example:
         truth=found.get("truth", fields.listing(_row("start, end"))),
         moments=found.get("moments", fields.listing(_row("start, end, score"))),
         scales=tuple(_scale(scale) for scale in found.tables("scales")),
+        steps=found.get("steps", fields.listing(fields.listing(_row("start, end, score")))) if "steps" in found else (),
+    )
+
+
+def _sweep(found: Fields) -> Sweep:
+    points = found.tables("points")
+    if not points:
+        raise fields.damaged(found.file, f"{found.place}.points", "must hold a point at least")
+    return Sweep(
+        name=found.get("name", fields.word),
+        key=found.get("key", fields.text),
+        label=found.get("label", fields.text),
+        log=found.get("log", fields.switch),
+        points=tuple(_point(point) for point in points),
+    )
+
+
+def _point(found: Fields) -> Point:
+    return Point(
+        value=found.get("value", lambda value: value),
+        metrics=found.get("metrics", fields.numbers),
+        seconds_a_query=found.get("seconds_a_query", fields.number),
     )
 
 

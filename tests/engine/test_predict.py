@@ -3,19 +3,22 @@ from __future__ import annotations
 import attrs
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from framework.core.noise import GeneratorNoise, KeyedNoise
-from framework.core.structures import Batch
+from framework.core.structures import Batch, Candidates
 from framework.engine.assemble import Method, assemble
 from framework.engine.data import Data, open_data
 from framework.engine.evaluate import Evaluation, Settings, evaluate
 from framework.engine.loss import losses, total
-from framework.engine.predict import condition, predict
+from framework.engine.predict import condition, inside, predict
 from framework.engine.seeding import seed_everything
 from framework.errors import RecipeError
 from framework.metrics import Rank, RankOptions
 from framework.recipe import load_recipe
 from framework.registry import Registry
+from framework.testing import tiny
 
 SAMPLERS = {
     "ddim": ["sampler.steps=3"],
@@ -169,3 +172,33 @@ def test_a_network_trained_in_half_precision_answers_in_full(recipe_file, regist
     method.precision = torch.bfloat16
     half = evaluated(data, method, 7)
     assert all((exact.answers[query] == half.answers[query]).all() for query in exact.answers)
+
+
+def test_moments_rounded_beyond_the_end_of_a_video_are_brought_back(recipe_file, registry) -> None:
+    data, method = made(recipe_file, registry, ["post.round_s=30.0", "post.threshold=1.0", "post.top=200"])
+    ends = []
+    for batch in data.loader(data.test, training=False).batches():
+        found = predict(method, method.objectives[0], batch, seed=5)
+        kept = found.candidates.mask
+        duration = torch.tensor(batch.meta.durations)[found.index.pool[:, :1]].expand(kept.shape)[kept]
+        start, end = found.candidates.start[kept], found.candidates.end[kept]
+        assert ((start >= 0) & (start <= end) & (end <= duration)).all()
+        assert ((start % 30 == 0) | (start == duration)).all()
+        ends.append(end == duration)
+    assert torch.cat(ends).any()
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.lists(st.tuples(st.floats(-50, 400, width=32), st.floats(0, 300, width=32)), min_size=1, max_size=6))
+def test_clipping_keeps_every_candidate_and_leaves_those_inside_as_they_are(pairs) -> None:
+    batch = tiny.collate(tiny.case(videos=1, clips=40))
+    (duration,) = batch.meta.durations
+    start, length = torch.tensor(pairs).T[:, None]
+    mask = torch.ones_like(start, dtype=torch.bool)
+    given_ones = Candidates(mask.long() * 0, start, start + length, start, mask)
+    found = inside(given_ones, batch, tiny.rows(tiny.case(videos=1)).index)
+    assert ((found.start >= 0) & (found.start <= found.end) & (found.end <= duration)).all()
+    assert torch.equal(found.mask, mask)
+    fits = (start >= 0) & (start + length <= duration)
+    assert torch.equal(found.start[fits], start[fits])
+    assert torch.equal(found.end[fits], (start + length)[fits])

@@ -28,9 +28,9 @@ def test_a_recipe_that_comes_along_loads_and_reads_back_equal(path: Path) -> Non
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_a_recipe_asks_for_no_glove_file_unless_one_is_given(path: Path) -> None:
+def test_a_recipe_reads_words_from_the_glove_file_that_it_is_given_and_embedded_from_none(path: Path) -> None:
     registry = load_registry()
-    assert load_recipe(path, (), registry).data.text.name == "learned"
+    assert load_recipe(path, (), registry).with_embedded(registry).data.text.name != "glove"
     overrides = ("data.text.name=glove", "data.text.file=glove.txt")
     for order in (overrides, overrides[::-1]):
         assert load_recipe(path, order, registry).data.text.options == GloveOptions(file="glove.txt")

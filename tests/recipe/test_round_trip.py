@@ -85,6 +85,8 @@ def test_conversion_changes_no_value_and_no_type_but_whole_to_fraction(hint: Any
         (1, bool),
         (3, str),
         (math.nan, float),
+        (2**53 + 1, float),
+        (10**400, float),
         (True, float),
         ((1,), tuple[int, ...]),
     ],

@@ -97,6 +97,7 @@ def make_run(tmp_path: Path) -> MakeRun:
         scored: dict[str, Any] | None = None,
         epochs: list[dict[str, Any]] | None = None,
         examples: list[dict[str, Any]] | None = None,
+        sweeps: list[dict[str, Any]] | None = None,
     ) -> Path:
         folder = tmp_path / "runs" / "ms2d_charades" / "1"
         folder.mkdir(parents=True, exist_ok=True)
@@ -108,6 +109,8 @@ def make_run(tmp_path: Path) -> MakeRun:
             "history.jsonl": "".join(lines),
             "examples.json": json.dumps([example()] if examples is None else examples),
         }
+        if sweeps is not None:
+            files["sweeps.json"] = json.dumps(sweeps)
         for name, content in files.items():
             (folder / name).write_text(content, encoding="utf-8")
         return folder

@@ -203,3 +203,36 @@ def test_sections_of_plugins_follow_as_they_are(make_run: MakeRun, parse: Parse)
     assert "Lengths &lt;s&gt;" in html
     assert html.index("The resolved recipe") < html.index("id='mine'") < html.index("<p>c</p>")
     assert parse(html).broken == []
+
+
+def with_spans(make_run: MakeRun, steps: list[Any]) -> Path:
+    (example,) = examples_of(make_run)
+    return make_run(examples=[{**example, "scales": [], "steps": steps}])
+
+
+def test_spans_of_each_sampling_step_lie_below_each_other_on_a_strip(make_run: MakeRun, parse: Parse) -> None:
+    steps = [[[0.0, 10.0, 0.9], [2.0, 4.0, 0.5], [1.0, 9.0, 0.1]], [[2.5, 5.0, 0.95]]]
+    parsed = parse(page(with_spans(make_run, steps)))
+    assert parsed.broken == []
+    spans = parsed.all("rect", "span")
+    assert [(span["x"], span["width"]) for span in spans] == [
+        ("0.0%", "100.0%"),
+        ("20.0%", "20.0%"),
+        ("10.0%", "80.0%"),
+        ("25.0%", "25.0%"),
+    ]
+    assert [span["y"] for span in spans] == ["0", "3", "6", "0"]
+    assert len(parsed.all("rect", "first")) == 2
+    assert [(band["x"], band["width"]) for band in parsed.all("rect", "band")] == [("25.0%", "25.0%")] * 2
+    assert "step 1" in parsed.text
+    assert "2.5 to 5.0 s" in parsed.text
+
+
+def test_a_step_without_spans_is_told_and_an_example_without_steps_has_no_strips(
+    make_run: MakeRun, parse: Parse
+) -> None:
+    parsed = parse(page(with_spans(make_run, [[], [[0.0, 1.0, 0.5]]])))
+    assert len(parsed.all("table", "strips")) == 1
+    assert "none" in parsed.text
+    assert parse(page(with_spans(make_run, []))).all("table", "strips") == []
+    assert parse(page(make_run())).all("table", "strips") == []

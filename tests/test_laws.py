@@ -18,6 +18,7 @@ from framework.testing import check_denoiser, check_encoder, check_sampler, chec
 LAYOUT = {"clips": 16, "scales": 2, "anchors": 8}
 CLIPS = (4, 16)
 SMALL = {"width": 8, "time_width": 16}
+ATTENTION = {"heads": 2, "ffn": 16, "dropout": 0.0}
 REGISTRY = load_registry()
 
 
@@ -63,6 +64,41 @@ def sampler(name: str, **given: Any) -> Callable[[], None]:
     return check
 
 
+def spans(**given: Any) -> Target:
+    target: Target = made("target", "spans", {"proposals": 4, "train_proposals": 3, **given})
+    return target
+
+
+def span_encoder(name: str, words: Any = tiny.INPUTS, **given: Any) -> Encoder:
+    small = {"width": 8, "layers": 1, "word_width": 6, "input_dropout": 0.0, **ATTENTION}
+    encoder: Encoder = made("encoder", name, {**small, **given}, words)
+    return encoder
+
+
+def checked_encoder(name: str, **given: Any) -> Callable[[], None]:
+    def check() -> None:
+        check_encoder(span_encoder(name, **given), examples=5)
+        check_encoder(span_encoder(name, tiny.INPUTS_OF_IDS, **given), ids=True, examples=5)
+
+    return check
+
+
+def span_denoiser(name: str, **given: Any) -> Callable[[], None]:
+    def check() -> None:
+        encoder = span_encoder("diffusionvmr.joint")
+        site = Site(encoder.widths, 2, spans().most_slots)
+        denoiser: Denoiser = made("denoiser", name, {**ATTENTION, "layers": 2, **given}, site)
+        check_denoiser(denoiser, target=spans(), encoder=encoder, examples=5)
+
+    return check
+
+
+def span_sampler(name: str, **given: Any) -> Callable[[], None]:
+    return lambda: check_sampler(made("sampler", name, given), target=spans(), examples=5)
+
+
+VOTE = {"padding": "repeat", "match": "all", "score": "vote"}
+
 CASES: dict[tuple[str, str, str], Callable[[], None]] = {
     ("target", "ms2d.iou_maps", "full"): lambda: check_target(maps(), clips=CLIPS, examples=15),
     ("target", "ms2d.iou_maps", "rescaled"): lambda: check_target(maps(value="rescaled"), clips=CLIPS, examples=10),
@@ -79,6 +115,35 @@ CASES: dict[tuple[str, str, str], Callable[[], None]] = {
     ("denoiser", "ms2d.transformer", "cross"): transformer(condition="cross"),
     ("denoiser", "ms2d.transformer", "cross_all"): transformer(condition="cross_all"),
     ("denoiser", "ms2d.transformer", "concat"): transformer(condition="concat"),
+    ("target", "spans", "matched"): lambda: check_target(spans(), examples=15),
+    ("target", "spans", "curriculum"): lambda: check_target(spans(first_proposals=1), examples=10),
+    ("target", "spans", "renewed"): lambda: check_target(spans(renew=0.5, ensemble="but_last"), examples=10),
+    ("target", "spans", "voted"): lambda: check_target(spans(**VOTE), examples=10),
+    ("target", "spans", "voted by the first"): lambda: check_target(spans(**VOTE, votes="first"), examples=10),
+    ("encoder", "diffusionvmr.joint", ""): checked_encoder("diffusionvmr.joint"),
+    ("encoder", "diffusionvmr.joint", "no scores"): checked_encoder(
+        "diffusionvmr.joint", saliency="none", contrast=False, endpoints=False
+    ),
+    ("encoder", "momentdiff.cross", ""): checked_encoder("momentdiff.cross"),
+    ("encoder", "diffusionvg.video_centred", ""): checked_encoder("diffusionvg.video_centred", pool_clips=6),
+    ("denoiser", "diffusionvmr.cascade", "delta"): span_denoiser("diffusionvmr.cascade", dynamic=4),
+    ("denoiser", "diffusionvmr.cascade", "absolute, queries"): span_denoiser(
+        "diffusionvmr.cascade", dynamic=4, update="absolute", queries=4
+    ),
+    ("denoiser", "diffusionvmr.cascade", "logit, repool"): span_denoiser(
+        "diffusionvmr.cascade", dynamic=4, update="logit", repool=True, clamp_rois=False
+    ),
+    ("denoiser", "momentdiff.decoder", ""): span_denoiser("momentdiff.decoder"),
+    ("denoiser", "momentdiff.decoder", "self-attention, queries"): span_denoiser(
+        "momentdiff.decoder", self_attention=True, queries=4
+    ),
+    ("denoiser", "momentdetr.decoder", ""): span_denoiser("momentdetr.decoder"),
+    ("denoiser", "diffusionvg.cascade", "linear"): span_denoiser("diffusionvg.cascade", time_width=16),
+    ("denoiser", "diffusionvg.cascade", "self, queries"): span_denoiser(
+        "diffusionvg.cascade", time_width=16, interaction="self", update="logit", queries=4
+    ),
+    ("sampler", "diffusionvg.clamped_start", ""): span_sampler("diffusionvg.clamped_start", steps=2, eta=1.0),
+    ("sampler", "gaussian", "spans"): span_sampler("gaussian", steps=3, eta=1.0, spacing="peer"),
     ("sampler", "gaussian", "ddim"): sampler("gaussian", steps=3),
     ("sampler", "gaussian", "stochastic"): sampler("gaussian", steps=3, eta=1.0, schedule="linear"),
     ("sampler", "gaussian", "zeros"): sampler("gaussian", steps=2, temperature=0.0, self_condition=0.5),

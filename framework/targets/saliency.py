@@ -32,7 +32,7 @@ def clips_inside(rows: Rows, clips: Tensor, length: int) -> Tensor:
     centre = (moments[..., 1] + moments[..., 2]) / 2
     nearest = (centre * clips[:, None]).floor().clamp(min=0).minimum(clips[:, None] - 1)
     visible = known & (moments[..., 2] > 0) & (moments[..., 1] < 1)
-    within = (middle[:, None] >= start) & (middle[:, None] <= end)
+    within = (middle[:, None] >= start) & (middle[:, None] <= end) & real[:, None]
     own = torch.arange(length, device=clips.device) == nearest[..., None]
     hit = torch.where(within.any(-1, keepdim=True), within, own) & visible[..., None]
     return hit.any(dim=1) & real
@@ -92,15 +92,16 @@ class Mismatch:
 
 
 def mismatched(index: Index) -> Mismatch:
-    """Pair each row's video with the text of the next row, in cyclic order, that is asked of another video.
+    """Pair each row's video with the text of the next row, in cyclic order, that no row asks of that video.
 
     A text of the same video is no foreign one: its moment is in there too. Rolling the batch by one, as MomentDiff
-    does, would use it all the same.
+    does, would use it all the same. An index does not tell true rows from negatives, so a text that is asked of the
+    video as a negative is passed over as well.
     """
-    count = len(index)
-    order = (
-        torch.arange(count, device=index.ask.device)[:, None] + torch.arange(count, device=index.ask.device)
-    ) % count
-    differs = (index.pool[order, 0] != index.pool[:, 0, None]).byte()
-    other = order.gather(1, differs.argmax(dim=1, keepdim=True))[:, 0]
-    return Mismatch(attrs.evolve(index, ask=index.ask[other]), differs.any(dim=1))
+    video, place = index.pool[:, 0], torch.arange(len(index), device=index.ask.device)
+    order = (place[:, None] + place) % len(index)
+    same_video, same_text = video[:, None] == video, index.ask[:, None] == index.ask
+    asked = same_video.float() @ same_text.float() > 0
+    foreign = ~asked.gather(1, order)
+    other = order.gather(1, foreign.byte().argmax(dim=1, keepdim=True))[:, 0]
+    return Mismatch(attrs.evolve(index, ask=index.ask[other]), foreign.any(dim=1))

@@ -1,0 +1,111 @@
+"""The recipes of the span methods: they load at both sizes, and differ from each other by what they say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from framework.core.encoder import Inputs
+from framework.engine.assemble import Method, assemble
+from framework.errors import RecipeError
+from framework.recipe import Recipe, load_recipe
+
+FOLDER = Path(__file__).parents[2] / "recipes"
+METHODS = ("diffusionvmr", "momentdiff", "diffusionvg", "momentdetr")
+RECIPES = sorted(
+    path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*.toml") if path.stem.startswith(METHODS)
+)
+TWINS = [name for name in RECIPES if name.endswith("_one_step.toml")]
+SMALL = [name for name in RECIPES if "_small" in name]
+TABLES = ("table4", "table5", "table6")
+
+
+def recipe(name: str, *overrides: str) -> Recipe:
+    return load_recipe(FOLDER / name, overrides)
+
+
+def built(found: Recipe) -> Method:
+    with torch.device("meta"):
+        return assemble(found, Inputs(video=256, vocabulary=100))
+
+
+def difference(one: dict[str, Any], other: dict[str, Any]) -> set[str]:
+    """Tables in which two resolved recipes differ, apart from what they are called and what is expected of them."""
+    return {key for key in one if one[key] != other.get(key)} - {"name", "expected"}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_is_named_after_its_file(name: str):
+    assert recipe(name).name == Path(name).stem
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_embedded_instance_is_small_and_needs_no_file(name: str):
+    small = recipe(name).with_embedded()
+    assert (small.data.dataset.name, small.data.text.name) == ("synthetic", "learned")
+    assert small.data.options.video is None
+    assert sum(weight.numel() for weight in built(small).modules.parameters()) < 2_000_000
+
+
+@pytest.mark.parametrize("twin", TWINS)
+def test_a_one_step_twin_differs_in_the_sampler_and_in_having_learned_queries(twin: str):
+    one, other = recipe(twin.replace("_one_step", "")), recipe(twin)
+    for a, b in ((one, other), (one.with_embedded(), other.with_embedded())):
+        assert difference(a.resolved, b.resolved) == {"sampler", "denoiser"}
+        denoisers = [dict(x.resolved["denoiser"]) for x in (a, b)]
+        assert [denoiser.pop("queries") for denoiser in denoisers] == [0, b.objectives[0].target.options.proposals]
+        assert denoisers[0] == denoisers[1]
+
+
+def test_every_diffusion_recipe_has_its_twin():
+    diffusion = [name for name in RECIPES if "/" not in name and not name.startswith("momentdetr")]
+    plain = {name for name in diffusion if "_one_step" not in name}
+    assert {name.replace("_one_step", "") for name in TWINS} == plain
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_small_recipes_share_data_and_scoring_with_the_map_methods(name: str):
+    one, other = recipe("ms2d_charades_small.toml").resolved, recipe(name).resolved
+    assert {key: one[key] for key in ("data", "post", "seed")} == {key: other[key] for key in ("data", "post", "seed")}
+    assert {**one["evaluate"], "every": 0} == {**other["evaluate"], "every": 0}
+    assert one["train"]["batch_size"] == other["train"]["batch_size"]
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_an_ablation_of_diffusionvmr_brings_its_published_numbers_and_changes_little(table: str):
+    rows = [name for name in RECIPES if table in name]
+    assert len(rows) == {"table4": 1, "table5": 6, "table6": 2}[table]
+    for name in rows:
+        found, base = recipe(name), recipe("diffusionvmr_qvhighlights.toml")
+        changed = {"table4": {"sweep"}, "table5": {"weights"}, "table6": {"target"}}[table]
+        assert difference(found.resolved, base.resolved) <= changed
+        assert table.replace("table", "table ") in found.expected["source"]
+        assert list(found.expected)[1:] == ["R1@0.5", "R1@0.7", "mAP"]
+
+
+def test_the_full_row_of_table_5_is_the_model_itself():
+    found, base = recipe("ablations/diffusionvmr_table5_full.toml"), recipe("diffusionvmr_qvhighlights.toml")
+    assert difference(found.resolved, base.resolved) == set()
+    assert found.expected["mAP"] == base.expected["mAP"] == 41.51
+
+
+@pytest.mark.parametrize(
+    ("name", "overrides", "words"),
+    [
+        (
+            "diffusionvmr_charades_small.toml",
+            ["target.name=ms2d.iou_maps", "denoiser.name=diffusionvmr.cascade"],
+            "works on slots of kind free, but target ms2d.iou_maps has cells",
+        ),
+        ("ms2d_charades_small.toml", ["target.name=spans"], "works on slots of kind cells, but target spans has free"),
+    ],
+)
+def test_a_denoiser_with_the_wrong_target_is_refused_with_both_names_and_the_remedy(
+    name: str, overrides: list[str], words: str
+):
+    with pytest.raises(RecipeError, match=words) as refused:
+        built(recipe(name, *overrides))
+    assert "Choose a denoiser for that target, or another target." in str(refused.value)

@@ -260,7 +260,8 @@ def test_plugins_are_switched_off_by_the_environment(monkeypatch: pytest.MonkeyP
     assert not {"mine", "ms2d"} & set(registry.plugins)
     (found,) = registry.failures
     assert str(found).startswith(
-        'NLVL_DISABLE: no plugin "dataset". Did you mean "datasets"? Plugins: datasets, diffusionvg, diffusionvmr, momentdetr, momentdiff, ms2d, '
+        'NLVL_DISABLE: no plugin "dataset". Did you mean "datasets"? '
+        "Plugins: datasets, diffusionvg, diffusionvmr, momentdetr, momentdiff, ms2d, "
     )
     with pytest.raises(RecipeError) as error:
         registry.part("target", "ms2d.iou_maps", "charades.toml [target]")

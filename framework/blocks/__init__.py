@@ -6,10 +6,11 @@ from framework.blocks.masked_group_norm import MaskedGroupNorm
 from framework.blocks.positions import clip_code, sine_code
 from framework.blocks.roi_align import roi_align
 from framework.blocks.scale_shift import ScaleShift
-from framework.blocks.slot_queries import SlotQueries
+from framework.blocks.slot_queries import SlotQueries, require_queries
 from framework.blocks.stylization import Stylization
-from framework.blocks.time_embedding import TimeEmbedding
+from framework.blocks.time_embedding import TimeEmbedding, sinusoids
 from framework.blocks.word_embedding import WordEmbedding
+from framework.blocks.xavier import xavier
 
 __all__ = [
     "AttentionLayer",
@@ -25,7 +26,10 @@ __all__ = [
     "clip_code",
     "mlp",
     "project_inputs",
+    "require_queries",
     "roi_align",
     "sine_code",
+    "sinusoids",
     "with_endpoints",
+    "xavier",
 ]

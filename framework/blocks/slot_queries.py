@@ -6,6 +6,15 @@ import torch
 from torch import Tensor, nn
 
 
+def require_queries(count: int, slots: int | None) -> None:
+    """Raise ValueError where a row can have more slots than there are learned queries; slots: as ``Site.slots``."""
+    if slots is not None and slots > count:
+        raise ValueError(
+            f"queries = {count}: the target has up to {slots} proposals, and each needs a learned query of its own; "
+            "lower proposals in [target], or raise queries"
+        )
+
+
 class SlotQueries(nn.Module):
     """One learned span and one learned feature a slot (Carion et al. 2020, DETR; Sun et al. 2021, Sparse R-CNN).
 
@@ -19,16 +28,14 @@ class SlotQueries(nn.Module):
 
     def __init__(self, count: int, width: int, slots: int | None, channels: int = 2) -> None:
         super().__init__()
-        if slots is not None and slots > count:
-            raise ValueError(
-                f"queries = {count}: the target has up to {slots} proposals, and each needs a learned query of its "
-                "own; lower proposals in [target], or raise queries"
-            )
+        require_queries(count, slots)
         self.offset = nn.Parameter(torch.randn(count, channels))
         self.feature = nn.Parameter(torch.randn(count, width))
 
     def forward(self, spans: Tensor) -> tuple[Tensor, Tensor]:
         """Move spans (R, M, C) in [0, 1]; returns them and the features (M, width)."""
         slots = spans.shape[1]
+        # One query would otherwise be handed to all slots without a word.
+        require_queries(len(self.feature), slots)
         moved = torch.sigmoid(torch.logit(spans, eps=1e-3) + self.offset[:slots])
         return moved, self.feature[:slots]

@@ -7,12 +7,14 @@ and D features, G ground-truth moments, P videos in a row's pool. Every mask is 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import attrs
 import torch
 from torch import Tensor
+
+Value = TypeVar("Value")
 
 
 @attrs.frozen(eq=False)
@@ -118,6 +120,19 @@ class Condition:
     feats: Mapping[str, Tensor]
     rows: int
     memo: dict[Any, Any] = attrs.field(factory=dict)
+
+    def once(self, key: Hashable, make: Callable[[], Value]) -> Value:
+        """What ``make`` gives, kept in the memo while sampling, so that only the first step pays for it.
+
+        key: names it, the module that makes it for one. With gradients on nothing is kept: a graph can be walked once,
+        and weights change between uses.
+        """
+        if torch.is_grad_enabled():
+            return make()
+        if key not in self.memo:
+            self.memo[key] = make()
+        kept: Value = self.memo[key]
+        return kept
 
     @property
     def device(self) -> torch.device:

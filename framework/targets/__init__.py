@@ -13,9 +13,11 @@ from framework.targets.saliency import (
     clip_scores,
     clips_inside,
     contrast,
+    extremes,
     hinge,
     mismatched,
     real_clips,
+    saliency_hinge,
 )
 from framework.targets.set_loss import truths
 from framework.targets.spans import Spans, SpansOptions
@@ -31,10 +33,12 @@ __all__ = [
     "clip_scores",
     "clips_inside",
     "contrast",
+    "extremes",
     "hinge",
     "map_rows",
     "match",
     "mismatched",
     "real_clips",
+    "saliency_hinge",
     "truths",
 ]

@@ -68,6 +68,30 @@ def hinge(scores: Tensor, high: Tensor, low: Tensor, margin: float = 0.2) -> Ten
     return (loss * pairs).sum((1, 2)) / pairs.sum((1, 2)).clamp(min=1)
 
 
+def saliency_hinge(scores: Tensor, clips: Tensor, rows: Rows, labels: bool, margin: float = 0.2) -> Tensor:
+    """Twice the hinge of clips inside the true moments over those outside, (R,), as Moment-DETR scales it.
+
+    scores: (R, L). clips: (R,) long. labels: the mean of that and of the hinge of the clips with a row's highest label
+    over those with its lowest, where the data label clips.
+    """
+    real, inside = real_clips(clips, scores.shape[1]), clips_inside(rows, clips, scores.shape[1])
+    windows = 2 * hinge(scores, inside, real & ~inside, margin)
+    if not labels or rows.saliency is None:
+        return windows
+    return windows / 2 + hinge(scores, *extremes(*clip_scores(rows.saliency, clips, scores.shape[1])), margin)
+
+
+def extremes(labels: Tensor, labelled: Tensor) -> tuple[Tensor, Tensor]:
+    """Masks (R, L) of the clips with a row's highest and with its lowest label; labels, labelled: (R, L).
+
+    Both are empty where all labels are equal: Moment-DETR would then push two clips apart that people found alike.
+    """
+    highest = labels.masked_fill(~labelled, -torch.inf).amax(dim=1, keepdim=True)
+    lowest = labels.masked_fill(~labelled, torch.inf).amin(dim=1, keepdim=True)
+    differ = labelled & (highest > lowest)
+    return differ & (labels == highest), differ & (labels == lowest)
+
+
 def contrast(scores: Tensor, foreign: Tensor, relevant: Tensor, real: Tensor, temperature: float = 0.5) -> Tensor:
     """Mean over relevant clips of ``-log softmax`` among the clips of the row's own and of a foreign text, (R,).
 

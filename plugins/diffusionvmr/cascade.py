@@ -8,14 +8,13 @@ import attrs
 import torch
 from torch import Tensor, nn
 
-from framework.blocks import SlotQueries, TimeEmbedding, roi_align
+from framework.blocks import SlotQueries, TimeEmbedding, roi_align, xavier
 from framework.core.denoiser import Denoiser, Site
 from framework.core.options import above, at_least, between, one_of, option
 from framework.core.structures import Condition, Prediction, Slots
 from framework.moments import cxw_to_start_end
 from plugins.diffusionvmr.layer import CascadeLayer
 from plugins.diffusionvmr.update import UPDATES
-from plugins.diffusionvmr.xavier import xavier
 
 
 @attrs.frozen

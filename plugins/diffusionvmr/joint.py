@@ -9,12 +9,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from framework.blocks import AttentionLayer, FeedForward, WordEmbedding, clip_code, project_inputs, with_endpoints
+from framework.blocks import (
+    AttentionLayer,
+    FeedForward,
+    WordEmbedding,
+    clip_code,
+    project_inputs,
+    with_endpoints,
+    xavier,
+)
 from framework.core.encoder import Encoder, Inputs
 from framework.core.options import above, at_least, between, one_of, option
 from framework.core.structures import Condition, Index, Rows
-from framework.targets import clip_scores, clips_inside, contrast, hinge, mismatched, real_clips
-from plugins.diffusionvmr.xavier import xavier
+from framework.targets import clips_inside, contrast, mismatched, real_clips, saliency_hinge
 
 
 @attrs.frozen
@@ -134,21 +141,12 @@ class JointEncoder(Encoder):
         scores, clips = cond.feats["saliency"][..., 0].float(), cond.feats["clips"]
         real, inside = real_clips(clips, scores.shape[1]), clips_inside(rows, clips, scores.shape[1])
         if options.saliency != "none":
-            terms["hinge"] = 2 * self._hinge(scores, inside, real, rows)
+            terms["hinge"] = saliency_hinge(scores, clips, rows, options.saliency == "labels", options.margin)
         if options.contrast:
             foreign = mismatched(rows.index)
             other = self.join(encoded, foreign.index).feats["saliency"][..., 0].float()
             terms["contrast"] = contrast(scores, other, inside, real, options.temperature) * foreign.known
         return terms
-
-    def _hinge(self, scores: Tensor, inside: Tensor, real: Tensor, rows: Rows) -> Tensor:
-        """Hinge of clips inside the moments over those outside; with labels, the mean of it and that of the labels."""
-        margin = self.options.margin
-        windows = hinge(scores, inside, real & ~inside, margin)
-        if self.options.saliency == "windows":
-            return windows
-        labels = [torch.zeros(0, 4)] * len(rows) if rows.saliency is None else rows.saliency
-        return (windows + hinge(scores, *extremes(*clip_scores(labels, real.sum(dim=1), real.shape[1])), margin)) / 2
 
 
 class JointLayer(nn.Module):
@@ -163,14 +161,3 @@ class JointLayer(nn.Module):
         """Change tokens x (R, T, D), real where mask (R, T), at positions code (R, T, D)."""
         changed: Tensor = self.ffn(self.attention(x, x, mask, code, code))
         return changed
-
-
-def extremes(labels: Tensor, labelled: Tensor) -> tuple[Tensor, Tensor]:
-    """Masks (R, L) of the clips with a row's highest and with its lowest label; labels, labelled: (R, L).
-
-    Both are empty where all labels are equal: Moment-DETR would then push two clips apart that people found alike.
-    """
-    highest = labels.masked_fill(~labelled, -torch.inf).amax(dim=1, keepdim=True)
-    lowest = labels.masked_fill(~labelled, torch.inf).amin(dim=1, keepdim=True)
-    differ = labelled & (highest > lowest)
-    return differ & (labels == highest), differ & (labels == lowest)

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from framework.blocks import AttentionLayer, FeedForward, clip_code, mlp
+from framework.blocks import AttentionLayer, FeedForward, clip_code, mlp, require_queries, xavier
 from framework.core.denoiser import Denoiser, Site
 from framework.core.options import at_least, between, option
 from framework.core.structures import Condition, Prediction, Slots
@@ -34,11 +34,7 @@ class DecoderOptions:
             raise ValueError(f"the encoder's width = {site.widths['seq']} must be even, half sines and half cosines")
         if self.exit_layer > self.layers:
             raise ValueError(f"exit_layer = {self.exit_layer} must be at most layers = {self.layers}")
-        if site.slots is not None and site.slots > self.queries:
-            raise ValueError(
-                f"queries = {self.queries}: the target has up to {site.slots} proposals, and each is the answer to a "
-                "learned query of its own; lower proposals in [target], or raise queries"
-            )
+        require_queries(self.queries, site.slots)
 
 
 class QueryDecoder(Denoiser):
@@ -59,9 +55,7 @@ class QueryDecoder(Denoiser):
         self.layers = nn.ModuleList(
             QueryLayer(width, options.heads, options.ffn, options.dropout) for _ in range(options.layers)
         )
-        for weight in self.parameters():
-            if weight.dim() > 1:
-                nn.init.xavier_uniform_(weight)
+        xavier(self)
         self.norm = nn.LayerNorm(width)
         self.queries = nn.Parameter(torch.randn(options.queries, width))
         self.span, self.foreground = mlp(width, width, width, site.channels), nn.Linear(width, 2)

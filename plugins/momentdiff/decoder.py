@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import ClassVar, Final, cast
 
 import attrs
 import torch
 from torch import Tensor, nn
 
-from framework.blocks import SlotQueries, clip_code, mlp, sine_code
-from framework.blocks.time_embedding import sinusoids
+from framework.blocks import SlotQueries, clip_code, mlp, sine_code, sinusoids, xavier
 from framework.core.denoiser import Denoiser, Site
 from framework.core.options import at_least, between, option
 from framework.core.structures import Condition, Prediction, Slots
@@ -72,9 +72,7 @@ class SpanDecoder(Denoiser):
         )
         self.norm = nn.LayerNorm(width)
         self.span, self.foreground = nn.Linear(width, 2), nn.Linear(width, 2)
-        for weight in self.parameters():
-            if weight.dim() > 1:
-                nn.init.xavier_uniform_(weight)
+        xavier(self)
         self.queries = SlotQueries(options.queries, width, site.slots) if options.queries else None
 
     def forward(
@@ -107,18 +105,13 @@ class SpanDecoder(Denoiser):
         return Prediction(torch.sigmoid(self.span(normal)) * slots.mask[..., None], {"logit": self.foreground(normal)})
 
     def _memory(self, cond: Condition, layers: Sequence[SpanLayer]) -> list[Memory]:
-        """What the proposals ask in each layer; kept with the condition while no gradients are on."""
-        if torch.is_grad_enabled():
-            return self._read(cond, layers)
-        if (self, len(layers)) not in cond.memo:
-            cond.memo[self, len(layers)] = self._read(cond, layers)
-        kept: list[Memory] = cond.memo[self, len(layers)]
-        return kept
+        """What the proposals ask in each layer."""
+        return [cond.once(layer, partial(self._read, cond, layer, first=not n)) for n, layer in enumerate(layers)]
 
-    def _read(self, cond: Condition, layers: Sequence[SpanLayer]) -> list[Memory]:
+    def _read(self, cond: Condition, layer: SpanLayer, first: bool) -> Memory:
         seq, clips = cond.feats["seq"], cond.feats["clips"]
         code, real = clip_code(clips, seq.shape[1], self.width), real_clips(clips, seq.shape[1])
-        return [layer.read(seq, code, real, first=not number) for number, layer in enumerate(layers)]
+        return layer.read(seq, code, real, first)
 
 
 def span_code(spans: Tensor, width: int) -> Tensor:

@@ -9,7 +9,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from framework.blocks import AttentionLayer, FeedForward, WordEmbedding, clip_code, project_inputs, with_endpoints
+from framework.blocks import (
+    AttentionLayer,
+    FeedForward,
+    WordEmbedding,
+    clip_code,
+    project_inputs,
+    with_endpoints,
+    xavier,
+)
 from framework.core.encoder import Encoder, Inputs
 from framework.core.options import at_least, between, option
 from framework.core.structures import Condition, Index, Rows
@@ -56,9 +64,7 @@ class CrossEncoder(Encoder):
         self.options, width = options, options.width
         self.cross = nn.ModuleList(Layer(options) for _ in range(options.layers))
         self.mix = nn.ModuleList(Layer(options) for _ in range(options.layers))
-        for weight in self.parameters():
-            if weight.dim() > 1:
-                nn.init.xavier_uniform_(weight)
+        xavier(self)
         self.token, self.token_at = nn.Parameter(torch.randn(width)), nn.Parameter(torch.randn(width))
         self.words = WordEmbedding(inputs.text, inputs.vocabulary, options.word_width)
         self.text = project_inputs(self.words.width, width, options.input_dropout)
@@ -70,13 +76,12 @@ class CrossEncoder(Encoder):
 
     def encode(self, side: str, x: Tensor, mask: Tensor) -> dict[str, Tensor]:
         """Text: "words" (Q, L, width) and "spoken" (Q,). Video: "video" (V, T, width) and "clips" (V,)."""
-        # In float32 whatever computed them: the loss joins them once more, where no autocast may be on.
         if side == "text":
             heard = mask[:, : self.options.max_words]
-            words = self.text(self.words(x[:, : heard.shape[1]])).float() * heard[..., None]
+            words = self.text(self.words(x[:, : heard.shape[1]])) * heard[..., None]
             return {"words": words, "spoken": heard.sum(dim=1)}
         given = with_endpoints(x, mask) if self.options.endpoints else x
-        return {"video": self.video(given).float() * mask[..., None], "clips": mask.sum(dim=1)}
+        return {"video": self.video(given) * mask[..., None], "clips": mask.sum(dim=1)}
 
     def join(self, encoded: Mapping[str, Mapping[str, Tensor]], index: Index) -> Condition:
         """Let the clips of each row read its words.

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import attrs
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from framework.core.options import above, at_least, one_of, option
 from framework.core.structures import Rows
-from framework.targets import clip_scores, clips_inside, contrast, hinge, real_clips
+from framework.targets import clips_inside, contrast, real_clips, saliency_hinge
 
 
 # Without slots, so that the encoder's options can inherit.
@@ -56,10 +53,7 @@ class SimilarityOptions:
         real, inside = real_clips(clips, scores.shape[1]), clips_inside(rows, clips, scores.shape[1])
         terms = {}
         if self.hinge:
-            pairs = [hinge(scores, inside, real & ~inside, self.margin)]
-            if self.saliency == "labels" and rows.saliency is not None:
-                pairs.append(self._by_label(scores, clips, rows.saliency))
-            terms["hinge"] = 2 * torch.stack(pairs).mean(dim=0)
+            terms["hinge"] = saliency_hinge(scores, clips, rows, self.saliency == "labels", self.margin)
         if self.bce:
             each = F.binary_cross_entropy_with_logits(scores, inside.to(scores), reduction="none")
             terms["bce"] = (each * real).sum(dim=1) / real.sum(dim=1).clamp(min=1)
@@ -69,11 +63,3 @@ class SimilarityOptions:
         """The contrast with ``foreign`` (R, T), scores of the same clips with a foreign text: (R,)."""
         inside = clips_inside(rows, clips, scores.shape[1])
         return contrast(scores, foreign, inside, real_clips(clips, scores.shape[1]), self.temperature)
-
-    def _by_label(self, scores: Tensor, clips: Tensor, labels: Sequence[Tensor]) -> Tensor:
-        """Clips with the highest label of the row above those with the lowest (Lei et al. 2021), (R,)."""
-        label, known = clip_scores(labels, clips, scores.shape[1])
-        highest = label.masked_fill(~known, -torch.inf).amax(dim=1, keepdim=True)
-        lowest = label.masked_fill(~known, torch.inf).amin(dim=1, keepdim=True)
-        differ = known & (lowest < highest)
-        return hinge(scores, differ & (label == highest), differ & (label == lowest), self.margin)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import ClassVar
 
 import attrs
@@ -13,7 +14,7 @@ from framework.core.options import at_least, odd, one_of, option
 from framework.core.structures import Condition, Prediction, Slots
 from plugins.ms2d.fusion import ConcatFusion, MultiplyFusion, NoFusion
 from plugins.ms2d.layout import Scales
-from plugins.ms2d.network import NetworkOptions, once
+from plugins.ms2d.network import NetworkOptions
 
 
 @attrs.frozen
@@ -97,7 +98,8 @@ class ConvDenoiser(Denoiser):
             strict=True,
         )
         outputs = [
-            decoder(y, once(cond, decoder.fusion.condition, cells), time, mask) for decoder, y, cells, mask in parts
+            decoder(y, cond.once(decoder, partial(decoder.fusion.condition, cells)), time, mask)
+            for decoder, y, cells, mask in parts
         ]
         return self.options.answer(slots.merge(outputs), slots)
 

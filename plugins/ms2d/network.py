@@ -1,13 +1,13 @@
-"""What the denoisers have in common: options, the noisy input, work done once per condition, the answer's form."""
+"""What the denoisers have in common: options, the noisy input, the answer's form."""
 
 from __future__ import annotations
 
 import attrs
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from framework.core.options import at_least, between, one_of, option
-from framework.core.structures import Condition, Prediction, Slots
+from framework.core.structures import Prediction, Slots
 
 
 # Without slots, so that a denoiser's options can inherit from a layout as well.
@@ -39,15 +39,3 @@ class NetworkOptions:
     def channels(self, value: int) -> int:
         """Channels that ``read`` gives for a value of C = ``value``."""
         return 2 * value if self.previous else value
-
-
-def once(cond: Condition, module: nn.Module, features: Tensor) -> Tensor:
-    """``module(features)``, kept with the condition while sampling, so that only the first step pays for it.
-
-    With gradients on nothing is kept: a graph can be walked once, and weights change between uses.
-    """
-    if torch.is_grad_enabled():
-        return module(features)
-    if module not in cond.memo:
-        cond.memo[module] = module(features)
-    return cond.memo[module]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import ClassVar
 
 import attrs
@@ -15,7 +16,7 @@ from framework.core.structures import Condition, Prediction, Slots
 from plugins.ms2d.attention import CellPositions, Layer
 from plugins.ms2d.fusion import BesideFusion, ConcatFusion
 from plugins.ms2d.layout import Layout
-from plugins.ms2d.network import NetworkOptions, once
+from plugins.ms2d.network import NetworkOptions
 
 
 @attrs.frozen
@@ -74,7 +75,7 @@ class TransformerDenoiser(Denoiser):
             strict=True,
         )
         outputs = [
-            decoder(y, once(cond, decoder.fusion.condition, cells), code, time, mask)
+            decoder(y, cond.once(decoder, partial(decoder.fusion.condition, cells)), code, time, mask)
             for decoder, y, cells, code, mask in parts
         ]
         return self.options.answer(torch.cat(outputs, dim=1), slots)

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from framework.blocks import clip_code
 from framework.core.encoder import Inputs
 from framework.core.structures import Condition, Index, Rows
-from framework.targets import contrast, hinge
+from framework.targets import contrast, extremes, hinge
 from framework.testing import check_encoder, tiny
-from plugins.diffusionvmr.joint import JointEncoder, JointOptions, extremes
+from plugins.diffusionvmr.joint import JointEncoder, JointOptions
 
 SMALL = JointOptions(width=8, layers=2, heads=2, ffn=12, word_width=6)
 LABELS = attrs.evolve(tiny.INPUTS, saliency=True)

@@ -122,6 +122,12 @@ def test_an_early_exit_gives_that_layers_answer_and_training_runs_them_all():
         assert len(early.train()(*question).aux) == 2
 
 
+def test_weights_of_the_layers_start_as_xavier_draws_them():
+    made = decoder()
+    # Uniform up to sqrt(6 / (8 + 8)), where torch itself would stop at sqrt(1 / 8).
+    assert (1 / 8) ** 0.5 < made.layers[0].cross.query.weight.abs().max() < (6 / 16) ** 0.5
+
+
 @pytest.mark.parametrize("given", [{"heads": 4}, {"ffn": 13}, {"layers": 2}, {"dropout": 0.5}], ids=str)
 def test_every_size_and_dropout_changes_the_network(given: dict[str, object]):
     found = []
@@ -135,7 +141,7 @@ def test_every_size_and_dropout_changes_the_network(given: dict[str, object]):
 @pytest.mark.parametrize(
     ("given", "site", "message"),
     [
-        ({"queries": 4}, SITE, "queries = 4: the target has up to 5 proposals, and each is the answer to a learned"),
+        ({"queries": 4}, SITE, "queries = 4: the target has up to 5 proposals, and each needs a learned"),
         ({"exit_layer": 4}, SITE, "exit_layer = 4 must be at most layers = 3"),
         ({"heads": 3}, SITE, "heads = 3 must divide width = 8"),
         ({"heads": 3}, Site({"seq": 9}, 2), "the encoder's width = 9 must be even"),

@@ -206,6 +206,12 @@ def test_spans_are_fractions_and_zero_at_padding():
     assert ((answer >= 0) & (answer <= 1)).all()
 
 
+def test_weights_of_the_layers_start_as_xavier_draws_them():
+    made = decoder()
+    # Uniform up to sqrt(6 / (8 + 8)), where torch itself would stop at sqrt(1 / 8).
+    assert (1 / 8) ** 0.5 < made.layers[0].query.weight.abs().max() < (6 / 16) ** 0.5
+
+
 @pytest.mark.parametrize("given", [{"heads": 4}, {"ffn": 13}, {"layers": 2}, {"dropout": 0.5}], ids=str)
 def test_every_size_and_dropout_changes_the_network(given: dict[str, object]):
     found = []

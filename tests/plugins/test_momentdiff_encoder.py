@@ -12,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from framework.blocks import clip_code
 from framework.core.encoder import Inputs
 from framework.core.structures import Condition, Index, Rows
 from framework.testing import check_encoder, tiny
 from framework.testing.tiny import Row
-from plugins.momentdiff.encoder import CrossEncoder, CrossOptions
+from plugins.momentdiff.encoder import CrossEncoder, CrossOptions, Layer
 
 SMALL = CrossOptions(width=8, layers=2, heads=2, ffn=12, word_width=6)
 LABELLED = attrs.evolve(tiny.INPUTS, saliency=True)
@@ -104,9 +105,39 @@ def test_the_order_of_clips_matters_with_and_without_endpoints():
         assert (turned.flip(1) - seq).abs().max() > 1e-3
 
 
+def test_places_of_clips_and_token_are_in_queries_and_in_keys_and_words_have_none():
+    made = encoder()
+    sides = encoded(made, CASE[:1])
+    x, words, at = sides["video"]["video"], sides["text"]["words"], clip_code(torch.tensor([9]), 9, 8)
+
+    def layer(one: Layer, query: Tensor, key: Tensor, value: Tensor, x: Tensor) -> Tensor:
+        a = one.attention
+        heads = [
+            (q @ k.mT / 2).softmax(-1) @ v
+            for q, k, v in zip(
+                a.query(query).split(4, -1), a.key(key).split(4, -1), a.value(value).split(4, -1), strict=True
+            )
+        ]
+        return one.ffn(a.norm(x + a.out(torch.cat(heads, dim=-1))))
+
+    for one in made.cross:
+        x = layer(one, x + at, words, words, x)
+    x = torch.cat([made.token[None, None], x], dim=1)
+    at = torch.cat([made.token_at[None, None], at], dim=1)
+    for one in made.mix:
+        x = layer(one, x + at, x + at, x, x)
+    torch.testing.assert_close(condition(made, CASE[:1]).feats["seq"], x[:, 1:])
+
+
 def test_endpoints_are_two_more_inputs():
     widths = {made.options.endpoints: made.video[0].normalized_shape for made in (encoder(), encoder(endpoints=False))}
     assert widths == {True: (tiny.VIDEO + 2,), False: (tiny.VIDEO,)}
+
+
+def test_weights_of_the_layers_start_as_xavier_draws_them():
+    made = encoder()
+    # Uniform up to sqrt(6 / (8 + 8)), where torch itself would stop at sqrt(1 / 8).
+    assert (1 / 8) ** 0.5 < made.cross[0].attention.query.weight.abs().max() < (6 / 16) ** 0.5
 
 
 @pytest.mark.parametrize(
@@ -217,7 +248,8 @@ def test_the_loss_takes_what_half_precision_has_encoded():
     with torch.autocast("cpu", dtype=torch.bfloat16):
         sides = encoded(made)
         cond = made.join(sides, rows.index)
-    for name, value in made.loss(cond, rows, sides).items():
+        terms = made.loss(cond, rows, sides)
+    for name, value in terms.items():
         torch.testing.assert_close(value, losses(made)[name], rtol=0.1, atol=0.05)
 
 

@@ -52,9 +52,16 @@ def test_padded_moments_are_the_ragged_ones_and_zeros(counts: list[int]) -> None
 
 
 def test_a_batch_moves_as_a_whole() -> None:
-    batch = tiny.batch(seed=0)
+    batch = attrs.evolve(tiny.batch(seed=0), saliency=torch.zeros(1, 5))
     moved = batch.to("meta")
-    tensors = [moved.extent, moved.pairs, moved.key, moved.gold, *(x for pair in moved.feats.values() for x in pair)]
+    tensors = [
+        moved.extent,
+        moved.pairs,
+        moved.key,
+        moved.gold,
+        moved.saliency,
+        *(x for pair in moved.feats.values() for x in pair),
+    ]
     assert {tensor.device.type for tensor in tensors} == {"meta"}
     assert {name for name in attrs.fields_dict(Batch) if getattr(moved, name) is getattr(batch, name)} == {"meta"}
 

@@ -26,13 +26,14 @@ def tabulate(records: list[RunRecord], reference: str | None) -> list[str]:
     for record in records:
         groups[record.scores.recipe][record.manifest.seed] = record
     names = list(records[0].scores.metrics)
-    lines = [f"| recipe | seeds | {' | '.join(names)} | weights | minutes |", "|---" * (len(names) + 4) + "|"]
+    lines = [f"| recipe | seeds | {' | '.join(names)} | weights | epochs | minutes |", "|---" * (len(names) + 5) + "|"]
     for recipe, runs in groups.items():
         cells = [_spread([run.scores.metrics[name] for run in runs.values()]) for name in names]
         weights = sum(next(iter(runs.values())).manifest.parameters.values())
         minutes = mean(sum(epoch.seconds for epoch in run.history) for run in runs.values()) / 60
         seeds = ", ".join(map(str, sorted(runs)))
-        lines.append(f"| `{recipe}` | {seeds} | {' | '.join(cells)} | {weights:,} | {minutes:.0f} |")
+        epochs = "/".join(sorted({str(len(run.history)) for run in runs.values()}))
+        lines.append(f"| `{recipe}` | {seeds} | {' | '.join(cells)} | {weights:,} | {epochs} | {minutes:.0f} |")
     if reference is None:
         return lines
     if reference not in groups:

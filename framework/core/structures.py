@@ -101,6 +101,8 @@ class Rows:
         """Return the moments as one tensor (R, n, 4) with n at least 1, and its mask (R, n)."""
         longest = max([len(m) for m in self.moments] + [1])
         device = self.index.ask.device
+        if all(len(m) == longest for m in self.moments) and self.moments:
+            return torch.stack(list(self.moments)), torch.ones(len(self), longest, dtype=torch.bool, device=device)
         out = torch.zeros(len(self.moments), longest, 4, device=device)
         mask = torch.zeros(len(self.moments), longest, dtype=torch.bool, device=device)
         if sum(len(m) for m in self.moments):

@@ -78,7 +78,7 @@ class Data:
             "features": {
                 "source": self.features.name,
                 "width": sum(self.widths),
-                "widths": self.widths,
+                **({"widths": self.widths} if len(self.widths) > 1 else {}),
                 "clip_s": options.clip_s,
                 "mode": options.mode,
                 "window": options.window,

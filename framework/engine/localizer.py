@@ -154,7 +154,7 @@ def load(run_or_checkpoint: Path | str, device: str = "auto") -> Localizer:
     text = open_text(recipe.data)
     with checkpoint.described(path):
         inputs = Inputs(**meta["inputs"])
-        # Checkpoints from before there were several sources do not tell their widths.
+        # One source has the whole width, and says no more.
         widths = meta["data"]["features"].get("widths", [inputs.video])
         text.restore(meta["text"])
     method = assemble(recipe, inputs)

@@ -22,8 +22,11 @@ def giou(a: Tensor, b: Tensor) -> Tensor:
     IoU - (hull - union) / hull shortens to a signed overlap over the hull: overlapping spans fill their hull, and the
     gap between disjoint ones is the rest of it.
     """
-    start_a, end_a = a[..., :, None, 0], a[..., :, None, 1]
-    start_b, end_b = b[..., None, :, 0], b[..., None, :, 1]
+    return giou_of_ends(a[..., :, None, 0], a[..., :, None, 1], b[..., None, :, 0], b[..., None, :, 1])
+
+
+def giou_of_ends(start_a: Tensor, end_a: Tensor, start_b: Tensor, end_b: Tensor) -> Tensor:
+    """Generalized IoU of spans given by their ends, element by element; shapes broadcast."""
     overlap = torch.minimum(end_a, end_b) - torch.maximum(start_a, start_b)
     hull = torch.maximum(end_a, end_b) - torch.minimum(start_a, start_b)
     # Two spans of no length at one point have no hull; dividing by 1 keeps value and gradient finite.

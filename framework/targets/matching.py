@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
@@ -16,12 +17,13 @@ def match(cost: Tensor, known: Tensor) -> Tensor:
     Where the cheapest proposals of a row's truths differ, they are the answer: nothing can be cheaper. One truth is
     always such a case. Only rows whose truths contend go through the general algorithm, one by one.
     """
-    cheapest = cost.detach().nan_to_num(nan=torch.inf).argmin(dim=1).masked_fill(~known, -1)
+    cost = cost.detach()
+    cheapest = cost.argmin(dim=1).masked_fill(~known, -1)
     if cost.shape[2] == 1:
         return cheapest
     contended = _contended(cheapest, known)
-    for row in contended.nonzero()[:, 0].tolist() if bool(contended.any()) else ():
-        cheapest[row] = _assign(cost[row].detach(), known[row]).to(cheapest)
+    if bool(contended.any()):
+        cheapest[contended] = _assign(cost[contended], known[contended])
     return cheapest
 
 
@@ -34,11 +36,13 @@ def _contended(cheapest: Tensor, known: Tensor) -> Tensor:
 
 
 def _assign(cost: Tensor, known: Tensor) -> Tensor:
-    """The general case for one row: cost (M, G), known (G,) to (G,)."""
-    columns = known.nonzero()[:, 0].cpu()
+    """The general case, row by row: cost (R, M, G), known (R, G) to (R, G)."""
     # A network that has diverged must fail at its loss, where the trainer names it, not here.
-    values = cost.double().cpu()[:, columns].nan_to_num(nan=1e9, posinf=1e9, neginf=-1e9)
-    proposals, truths = linear_sum_assignment(values.numpy())
-    found = torch.full(known.shape, -1)
-    found[columns[torch.as_tensor(truths)]] = torch.as_tensor(proposals)
-    return found
+    costs = cost.nan_to_num(nan=1e9, posinf=1e9, neginf=-1e9).transpose(1, 2).cpu().numpy()
+    real = known.cpu().numpy()
+    found = np.full(real.shape, -1)
+    for row, columns in enumerate(real):
+        columns = columns.nonzero()[0]
+        truths, proposals = linear_sum_assignment(costs[row, columns])
+        found[row, columns[truths]] = proposals
+    return torch.as_tensor(found, device=cost.device)

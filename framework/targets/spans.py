@@ -216,8 +216,10 @@ class Spans(Target):
     def ideal(self, rows: Rows, slots: Slots, noise: Noise) -> Prediction:
         """True moments with full confidence; where the score is a vote, every proposal at a moment."""
         x0 = self.encode(rows, slots, noise)
-        real, repeated = _laid_out(*truths(rows), slots.mask.shape[1])
-        known = truths(rows)[1].any(1)[:, None]
+        spans, known = truths(rows)
+        order = known.byte().argsort(dim=1, descending=True, stable=True)
+        real, repeated = _laid_out(*_ordered(spans, known, order), slots.mask.shape[1])
+        known = known.any(1, keepdim=True)
         if self.options.score == "vote":
             x0 = torch.where(known[..., None], repeated, x0)
         if self.options.padding == "repeat":
@@ -240,7 +242,10 @@ def _laid_out(spans: Tensor, known: Tensor, count: int) -> tuple[Tensor, Tensor]
 def _shuffled(spans: Tensor, known: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
     """Truths in random order, known ones first, so that the first few are a fair choice where slots are too few."""
     drawn = noise.normal(Slots(known, known.long(), None, ((known.shape[1],),)), 1)[..., 0].to(spans.device)
-    order = drawn.masked_fill(~known, torch.inf).argsort(dim=1)
+    return _ordered(spans, known, drawn.masked_fill(~known, torch.inf).argsort(dim=1))
+
+
+def _ordered(spans: Tensor, known: Tensor, order: Tensor) -> tuple[Tensor, Tensor]:
     return spans.gather(1, order[..., None].expand_as(spans)), known.gather(1, order)
 
 

@@ -50,6 +50,15 @@ def test_placeholders_are_normal_around_the_middle_with_a_least_width() -> None:
     assert float(wide[..., 1].min()) == pytest.approx(0.2)
 
 
+def test_a_moment_outside_the_window_leaves_no_gap_before_the_visible_one() -> None:
+    rows = rows_of([(1.1, 1.5), (0.2, 0.6), (-0.4, 0.0)])
+    for options in (SpansOptions(train_proposals=3), SpansOptions(train_proposals=3, padding="repeat")):
+        x0, slots = encoded(options, rows)
+        torch.testing.assert_close(x0[0, 0], torch.tensor([0.4, 0.4]))
+        sure = Spans(options).ideal(rows, slots, noise()).heads["logit"][0, :, 0]
+        assert (sure > 0).tolist() == [True, options.padding == "repeat", options.padding == "repeat"]
+
+
 def test_repetition_gives_every_slot_a_moment_of_its_row() -> None:
     x0, _ = encoded(SpansOptions(train_proposals=5, padding="repeat"), rows_of([TRUTH], [(0.0, 0.1), (0.5, 1.0)]))
     torch.testing.assert_close(x0[0], torch.tensor([0.4, 0.4]).expand(5, 2))

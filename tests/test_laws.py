@@ -126,6 +126,9 @@ CASES: dict[tuple[str, str, str], Callable[[], None]] = {
     ),
     ("encoder", "momentdiff.cross", ""): checked_encoder("momentdiff.cross"),
     ("encoder", "diffusionvg.video_centred", ""): checked_encoder("diffusionvg.video_centred", pool_clips=6),
+    ("encoder", "diffusionvg.video_centred", "endpoints"): checked_encoder(
+        "diffusionvg.video_centred", pool_clips=6, endpoints=True
+    ),
     ("denoiser", "diffusionvmr.cascade", "delta"): span_denoiser("diffusionvmr.cascade", dynamic=4),
     ("denoiser", "diffusionvmr.cascade", "absolute, queries"): span_denoiser(
         "diffusionvmr.cascade", dynamic=4, update="absolute", queries=4

@@ -8,7 +8,7 @@ import attrs
 import torch
 from torch import Tensor, nn
 
-from framework.blocks import AttentionLayer, FeedForward, WordEmbedding, clip_code, project_inputs
+from framework.blocks import AttentionLayer, FeedForward, WordEmbedding, clip_code, project_inputs, with_endpoints
 from framework.core.encoder import Encoder, Inputs
 from framework.core.options import at_least, between, option
 from framework.core.structures import Condition, Index
@@ -30,6 +30,9 @@ class VideoCentredOptions:
     pool_clips: int = option(
         64, doc="clips that each video is averaged to; the Charades script has 72", rule=at_least(1)
     )
+    endpoints: bool = option(
+        False, doc="append to each averaged clip where it starts and ends, as fractions; the source has no such thing"
+    )
     max_words: int = option(32, doc="words that are read, the rest is cut", rule=at_least(1))
     word_width: int = option(
         300, doc="width of a learned word vector; unused where the data give vectors", rule=at_least(1)
@@ -43,7 +46,8 @@ class VideoCentredEncoder(Encoder):
     source gives them, and a linear layer with normalisation brings them to width. A video is averaged to
     ``pool_clips`` clips whatever its length, so no row has padding and "clips" is the same for all. The source's sine
     code of a clip divides a channel's number by two without rounding down, which gives the sine and the cosine of a
-    pair different wavelengths: a slip, not repeated here.
+    pair different wavelengths: a slip, not repeated here. Positions reach queries and keys alone, so what a crop sums
+    up does not say where it was cut; ``endpoints`` lets it.
 
     Raises ValueError for a width that is odd or that ``heads`` does not divide.
     """
@@ -55,7 +59,8 @@ class VideoCentredEncoder(Encoder):
             raise ValueError(f"width = {width} must be even, half sines and half cosines of a clip's position")
         self.options = options
         self.widths = {"seq": width, "clips": 1, "words": width, "spoken": 1}
-        self.video = nn.Sequential(project_inputs(inputs.video, width, options.input_dropout, layers=1), nn.ReLU())
+        given = inputs.video + 2 * options.endpoints
+        self.video = nn.Sequential(project_inputs(given, width, options.input_dropout, layers=1), nn.ReLU())
         self.vectors = WordEmbedding(inputs.text, inputs.vocabulary, options.word_width)
         self.text = nn.Sequential(
             nn.Linear(self.vectors.width, width), nn.LayerNorm(width), nn.Dropout(options.dropout)
@@ -67,9 +72,11 @@ class VideoCentredEncoder(Encoder):
         """Text: "words" and "code" (Q, L, width), "spoken" (Q,). Video: "seq" (V, pool_clips, width), "clips" (V,)."""
         if side == "text":
             return self._words(x[:, : self.options.max_words], mask[:, : self.options.max_words])
-        count = self.options.pool_clips
-        clips = torch.full(x.shape[:1], count, device=x.device)
-        return {"seq": self.video(average_to(x, mask, count)), "clips": clips}
+        pooled = average_to(x, mask, self.options.pool_clips)
+        if self.options.endpoints:
+            pooled = with_endpoints(pooled, pooled.new_ones(pooled.shape[:2], dtype=torch.bool))
+        clips = torch.full(x.shape[:1], self.options.pool_clips, device=x.device)
+        return {"seq": self.video(pooled), "clips": clips}
 
     def _words(self, x: Tensor, mask: Tensor) -> dict[str, Tensor]:
         words = self.text(self.vectors(x)) * mask[..., None]

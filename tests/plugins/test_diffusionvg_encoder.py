@@ -75,6 +75,14 @@ def test_every_row_has_the_same_number_of_clips() -> None:
     assert cond.feats["seq"].shape == (4, 6, 8)
 
 
+def test_endpoints_tell_equal_clips_apart() -> None:
+    x, mask = torch.ones(1, 8, tiny.VIDEO), torch.ones(1, 8, dtype=torch.bool)
+    for endpoints in (False, True):
+        made = encoder(attrs.evolve(SMALL, pool_clips=4, endpoints=endpoints))
+        clips = made.encode("video", x, mask)["seq"][0]
+        assert (len(clips.unique(dim=0)) == 4) == endpoints
+
+
 def test_words_are_not_changed_by_the_video_and_the_video_is_by_the_words() -> None:
     made = encoder()
     own, other = conditions(made, [0, 1], [0, 1]).feats, conditions(made, [0, 1], [2, 1]).feats

@@ -31,7 +31,7 @@ def test_the_target_in_the_readme_passes_the_laws_and_can_be_registered() -> Non
     check_target(part.factory(part.options()), examples=10)
     # As the text below it says: a denoiser of the span methods works on it.
     assert "such as `diffusionvmr.cascade`" in README
-    recipe = load_recipe("diffusionvmr_charades_small", ["target.name=mine.centre"], registry)
+    recipe = load_recipe("diffusionvmr_charades_small", ["target.name=mine.centre", "sweep=[]"], registry)
     method = assemble(recipe, tiny.INPUTS_OF_IDS)
     terms = losses(method, tiny.batch(ids=True), GeneratorNoise(torch.Generator().manual_seed(0)))
     assert terms["main/l1"].requires_grad

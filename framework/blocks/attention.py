@@ -71,6 +71,29 @@ class FeedForward(nn.Module):
         return normal
 
 
+class TransformerLayer(nn.Module):
+    """Attention to a source, or of a sequence to itself, and a feed-forward network, post-norm."""
+
+    def __init__(
+        self, width: int, heads: int, hidden: int, dropout: float = 0.0, activation: nn.Module | None = None
+    ) -> None:
+        super().__init__()
+        self.attention = AttentionLayer(width, heads, dropout)
+        self.ffn = FeedForward(width, hidden, dropout, activation)
+
+    def forward(
+        self,
+        x: Tensor,
+        source: Tensor,
+        mask: Tensor,
+        x_at: Tensor | float = 0.0,
+        source_at: Tensor | float = 0.0,
+    ) -> Tensor:
+        """Change x (R, T, D); arguments as in ``AttentionLayer``."""
+        changed: Tensor = self.ffn(self.attention(x, source, mask, x_at, source_at))
+        return changed
+
+
 def mlp(*widths: int) -> nn.Sequential:
     """Linear layers from each width to the next, ReLU between them."""
     layers: list[nn.Module] = []

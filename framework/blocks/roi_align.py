@@ -14,7 +14,7 @@ def roi_align(
     features: (R, L, D), clip i at [i, i + 1). lengths: (R,) real clips, which fraction 1 means. spans: (R, N, 2) start
     and end as fractions; of no length or reversed is legal. clamp: intersect spans with the video first, as noisy ones
     overhang it. Returns (R, N, bins, D). Equal to RoIAlign (He et al. 2017) on a map of one row with half-pixel
-    alignment, point samples beyond the border by more than a clip being 0. Spans get no gradient, as there.
+    alignment, samples more than half a clip beyond the border being 0. Spans get no gradient, as there.
 
     Each bin is a weighted sum of clips, so all spans of a row are one matrix product. Real clips come first.
     """
@@ -33,10 +33,12 @@ def _weights(spans: Tensor, lengths: Tensor, length: int, bins: int, samples: in
     at = torch.minimum(at.clamp(min=0), real - 1)
     low = at.floor()
     share = at - low
-    low_index = low.long().clamp(max=length - 1)
+    # Spans of a network that has diverged are no numbers, and no index either: the weights below stay none.
+    low_index = low.long().clamp(min=0, max=length - 1)
     # At the last clip the share is 0, so the clamped neighbour counts for nothing.
     high_index = (low_index + 1).clamp(max=length - 1)
     weights = at.new_zeros(*spans.shape[:2], bins, length)
+    # On CUDA the sums of a bin's few weights may differ in their last bits from run to run; nothing learns from them.
     for index, weight in ((low_index, 1 - share), (high_index, share)):
         each = (weight * inside / samples).reshape(*spans.shape[:2], bins, samples)
         weights.scatter_add_(3, index.reshape(each.shape), each)

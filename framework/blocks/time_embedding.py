@@ -15,7 +15,8 @@ class TimeEmbedding(nn.Module):
     """Sinusoids of the time, then a two-layer network (MotionDiffuse, Zhang et al. 2022).
 
     width: numbers of the sinusoidal code, even. time_width: numbers of the result. activation: between the layers,
-    SiLU by default; DiffusionDet (Chen et al. 2022) has GELU and otherwise the same.
+    SiLU by default; DiffusionDet (Chen et al. 2022) has GELU. Its sinusoids
+    come first, its cosines second, and its longest wavelength is reached exactly: nothing to the layer that reads them.
     """
 
     def __init__(self, width: int, time_width: int, activation: nn.Module | None = None) -> None:

@@ -28,11 +28,12 @@ class Site:
 class Denoiser(nn.Module):
     """Built as ``Denoiser(options, site)``. A network never sees the schedule.
 
-    requires: condition features that ``forward`` reads. accepts: kinds of slots it can work on.
-    reads_previous: whether it makes use of ``previous`` (self-conditioning).
+    requires: condition features that ``forward`` reads. heads: what its answers hold beside x0, by name. accepts: kinds
+    of slots it can work on. reads_previous: whether it makes use of ``previous`` (self-conditioning).
     """
 
     requires: frozenset[str] = frozenset()
+    heads: frozenset[str] = frozenset()
     accepts: ClassVar[frozenset[str]] = frozenset()
     reads_previous: bool = False
 

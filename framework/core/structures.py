@@ -102,7 +102,8 @@ class Rows:
         longest = max([len(m) for m in self.moments] + [1])
         device = self.index.ask.device
         if all(len(m) == longest for m in self.moments) and self.moments:
-            return torch.stack(list(self.moments)), torch.ones(len(self), longest, dtype=torch.bool, device=device)
+            even = torch.stack(list(self.moments)).to(device, torch.float32)
+            return even, torch.ones(even.shape[:2], dtype=torch.bool, device=device)
         out = torch.zeros(len(self.moments), longest, 4, device=device)
         mask = torch.zeros(len(self.moments), longest, dtype=torch.bool, device=device)
         if sum(len(m) for m in self.moments):

@@ -18,13 +18,15 @@ class Target(ABC):
     """Built as ``Target(options)``.
 
     kind: what its slots are ("cells", "free", "points", "candidates", "frames"); a denoiser names the kinds it accepts.
-    requires: condition features that ``slots`` and ``decode`` read. ceiling: the IoU that ``decode(ideal)`` reaches for
+    requires: condition features that ``slots`` and ``decode`` read. reads: heads of the denoiser's answer that ``loss``
+    and ``decode`` read, beside x0. ceiling: the IoU that ``decode(ideal)`` reaches for
     every moment at least one unit of the geometry long; 1 unless the geometry is coarser than time. most_slots: how
     many slots a row will ever have at most, in training or inference; None where that depends on the video.
     """
 
     kind: ClassVar[str]
     requires: frozenset[str] = frozenset()
+    reads: frozenset[str] = frozenset()
     ceiling: float = 1.0
     most_slots: int | None = None
     space: Space

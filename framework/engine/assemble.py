@@ -98,6 +98,7 @@ def assemble(recipe: Recipe, inputs: Inputs) -> Method:
         site = Site(widths=encoder.widths, channels=target.space.channels, slots=target.most_slots)
         denoiser: Denoiser = _build(recipe, f"{at}denoiser", chosen.denoiser, site)
         _require(recipe, f"{at}denoiser", chosen.denoiser, denoiser.requires, encoder)
+        _reads(recipe, f"{at}target", chosen, target, denoiser)
         sampler: Sampler = _build(recipe, f"{at}sampler", chosen.sampler)
         _agree(recipe, at, chosen, sampler, denoiser)
         rows: RowPolicy = _build(recipe, f"{at}rows", chosen.rows)
@@ -131,6 +132,15 @@ def _accepts(recipe: Recipe, table: str, chosen: ChosenObjective, target: Target
             f'{recipe.where(table)} name = "{chosen.denoiser.name}": works on slots of kind '
             f"{', '.join(sorted(accepted))}, but target {chosen.target.name} has {target.kind}. "
             "Choose a denoiser for that target, or another target."
+        )
+
+
+def _reads(recipe: Recipe, table: str, chosen: ChosenObjective, target: Target, denoiser: Denoiser) -> None:
+    if missing := sorted(target.reads - denoiser.heads):
+        given = ", ".join(sorted(denoiser.heads)) or "nothing"
+        raise RecipeError(
+            f'{recipe.where(table)} name = "{chosen.target.name}": reads {", ".join(missing)} of the answer, and '
+            f"{chosen.denoiser.name} gives {given} beside x0. Choose another denoiser, or options that agree."
         )
 
 

@@ -23,14 +23,14 @@ def optimizer_of(options: OptimizerOptions, modules: nn.Module) -> torch.optim.O
 def rate(step: int, steps: int, options: TrainOptions) -> float:
     """Factor on the learning rate at step ``step`` of ``steps``.
 
-    Linear warm-up, then constant, half a cosine, or constant with a fall to a tenth.
+    Linear warm-up, then constant, half a cosine, or a fall to a tenth each time another ``drop`` of training is done.
     """
     if step < options.warmup:
         return (step + 1) / options.warmup
     if options.schedule == "constant":
         return 1.0
     if options.schedule == "step":
-        return 1.0 if step < options.drop * steps else 0.1
+        return 0.1 ** int(step / (options.drop * steps))
     done = (step - options.warmup) / max(steps - options.warmup, 1)
     return 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
 

@@ -5,17 +5,17 @@ A new rule (DiDeMo, ...) is a file beside ``rank`` and a line in ``PARTS``.
 
 from framework.core.part import Part
 from framework.metrics.metric import Metric, MomentLists
-from framework.metrics.qvhighlights import QVHIGHLIGHTS, QVHighlights, QVHighlightsOptions, qvhighlights
+from framework.metrics.qvhighlights import QVHighlights, QVHighlightsOptions, qvhighlights
 from framework.metrics.rank import Rank, RankOptions, per_query, rank
+from framework.targets.papers import MOMENT_DETR
 
 PARTS = (
     Part("metric", "rank", Rank, RankOptions),
-    Part("metric", "qvhighlights", QVHighlights, QVHighlightsOptions, (QVHIGHLIGHTS,)),
+    Part("metric", "qvhighlights", QVHighlights, QVHighlightsOptions, (MOMENT_DETR,)),
 )
 
 __all__ = [
     "PARTS",
-    "QVHIGHLIGHTS",
     "Metric",
     "MomentLists",
     "QVHighlights",

@@ -11,23 +11,10 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from framework.core.options import option
-from framework.core.part import Paper
 from framework.errors import DataError
 from framework.metrics.metric import Metric, MomentLists
 from framework.metrics.rank import best_ious
 from framework.moments.iou import iou
-
-QVHIGHLIGHTS: Final = Paper(
-    "Detecting Moments and Highlights in Videos via Natural Language Queries",
-    """@inproceedings{lei2021detecting,
-  author = {Lei, Jie and Berg, Tamara L. and Bansal, Mohit},
-  title = {Detecting Moments and Highlights in Videos via Natural Language Queries},
-  booktitle = {Advances in Neural Information Processing Systems (NeurIPS)},
-  volume = {34},
-  pages = {11846--11858},
-  year = {2021}
-}""",
-)
 
 FIRST: Final = 10
 """How many moments of a query count."""

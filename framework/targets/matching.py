@@ -11,20 +11,21 @@ from torch import Tensor
 def match(cost: Tensor, known: Tensor) -> Tensor:
     """Assign truths to proposals at the least total cost, each proposal to one truth at most (Kuhn 1955).
 
-    cost: (R, M, G) of proposal m for truth g. known: (R, G), False where a truth is padding. Returns (R, G) long, the
-    proposal of each truth; -1 for padding, and for the truths left over where a row has more of them than proposals.
+    cost: (R, M, G) of proposal m for truth g, inf where there is no such proposal. known: (R, G), False where a truth
+    is padding. Returns (R, G) long, the proposal of each truth; -1 for padding, and for the truths left over where a
+    row has more of them than proposals.
 
     Where the cheapest proposals of a row's truths differ, they are the answer: nothing can be cheaper. One truth is
     always such a case. Only rows whose truths contend go through the general algorithm, one by one.
     """
     cost = cost.detach()
     cheapest = cost.argmin(dim=1).masked_fill(~known, -1)
-    if cost.shape[2] == 1:
-        return cheapest
-    contended = _contended(cheapest, known)
-    if bool(contended.any()):
-        cheapest[contended] = _assign(cost[contended], known[contended])
-    return cheapest
+    if cost.shape[2] > 1:
+        contended = _contended(cheapest, known)
+        if bool(contended.any()):
+            cheapest[contended] = _assign(cost[contended], known[contended])
+    paid = cost.gather(1, cheapest.clamp(min=0)[:, None])[:, 0]
+    return cheapest.masked_fill(paid == torch.inf, -1)
 
 
 def _contended(cheapest: Tensor, known: Tensor) -> Tensor:

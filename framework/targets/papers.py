@@ -1,4 +1,4 @@
-"""Sources of the span-set target."""
+"""Sources of the span-set target, and those that several span methods share."""
 
 from __future__ import annotations
 
@@ -22,6 +22,26 @@ DIFFUSION_DET: Final = Paper(
   title = {{DiffusionDet}: Diffusion Model for Object Detection},
   author = {Chen, Shoufa and Sun, Peize and Song, Yibing and Luo, Ping},
   booktitle = {IEEE/CVF International Conference on Computer Vision (ICCV)},
+  year = {2023}
+}""",
+)
+MOMENT_DETR: Final = Paper(
+    "QVHighlights: Detecting Moments and Highlights in Videos via Natural Language Queries",
+    """@inproceedings{lei2021qvhighlights,
+  title = {{QVHighlights}: Detecting Moments and Highlights in Videos via Natural Language Queries},
+  author = {Lei, Jie and Berg, Tamara L. and Bansal, Mohit},
+  booktitle = {Advances in Neural Information Processing Systems (NeurIPS)},
+  pages = {11846--11858},
+  year = {2021}
+}""",
+)
+MOMENT_DIFF: Final = Paper(
+    "MomentDiff: Generative Video Moment Retrieval from Random to Real",
+    """@inproceedings{li2023momentdiff,
+  title = {{MomentDiff}: Generative Video Moment Retrieval from Random to Real},
+  author = {Li, Pandeng and Xie, Chen-Wei and Xie, Hongtao and Zhao, Liming and Zhang, Lei and Zheng, Yun and
+            Zhao, Deli and Zhang, Yongdong},
+  booktitle = {Advances in Neural Information Processing Systems (NeurIPS)},
   year = {2023}
 }""",
 )

@@ -30,21 +30,21 @@ def truths(rows: Rows) -> tuple[Tensor, Tensor]:
 class Layers:
     """The answers of all decoder layers as rows of one batch, layer by layer.
 
-    spans: (K * R, M, 2). logit: (K * R, M, 2), foreground first, or None. count: K.
+    spans: (K * R, M, 2). logit: (K * R, M, 2), foreground first; empty where the denoiser gives none. count: K.
     """
 
     spans: Tensor
-    logit: Tensor | None
+    logit: Tensor
     count: int
 
     @staticmethod
     def of(pred: Prediction, auxiliary: bool) -> Layers:
         """Stack the layers of a prediction, only the last one unless ``auxiliary``."""
-        if not (auxiliary and pred.aux):
-            return Layers(pred.x0, pred.heads.get("logit"), 1)
-        answers = [*pred.aux, pred]
-        logits = [answer.heads["logit"] for answer in answers if "logit" in answer.heads]
-        return Layers(torch.cat([a.x0 for a in answers]), torch.cat(logits) if logits else None, len(answers))
+        answers = [*(pred.aux if auxiliary else ()), pred]
+        logits = [answer.heads.get("logit", pred.x0[:, :0]) for answer in answers]
+        if len(answers) == 1:
+            return Layers(pred.x0, logits[0], 1)
+        return Layers(torch.cat([answer.x0 for answer in answers]), torch.cat(logits), len(answers))
 
     def spread(self, x: Tensor) -> Tensor:
         """Repeat x (R, ...) for every layer."""
@@ -61,8 +61,8 @@ def matching_cost(
 ) -> Tensor:
     """Cost (K * R, M, G) of each proposal for each truth (DiffusionVMR, eq. 10 and 12).
 
-    ``-class * p_foreground + l1 * |c - c'| + |w - w'| - iou * gIoU``: the distance is a sum over centre and width here
-    and a mean in the loss, as in Moment-DETR, which the equations follow. truth: (K * R, G, 2).
+    ``-class * p_foreground + l1 * (|c - c'| + |w - w'|) - iou * gIoU``: the distance is a sum over centre and width
+    here and a mean in the loss, as in Moment-DETR, which the equations follow. truth: (K * R, G, 2).
     """
     # Proposals lie last in memory: a loop over five truths, or over two ends, is too short for a processor to be fast.
     centre, width = (x.contiguous()[:, None] for x in layers.spans.unbind(-1))
@@ -70,9 +70,8 @@ def matching_cost(
     cost = (centre - true_centre).abs_().add_((width - true_width).abs_()).mul_(l1_weight)
     overlap = _giou(centre, width, true_centre, true_width)
     cost.sub_(overlap if generalized else overlap.clamp_(min=0), alpha=iou_weight)
-    if layers.logit is not None and class_weight:
-        foreground, background = layers.logit.unbind(-1)
-        cost.sub_(torch.sigmoid(foreground - background)[:, None], alpha=class_weight)
+    foreground, background = layers.logit.unbind(-1)
+    cost.sub_(torch.sigmoid(foreground - background)[:, None], alpha=class_weight)
     return cost.transpose(1, 2)
 
 

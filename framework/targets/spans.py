@@ -14,7 +14,6 @@ from framework.core.options import above, at_least, between, one_of, option
 from framework.core.space import Space
 from framework.core.structures import Candidates, Condition, Prediction, Rows, Slots
 from framework.core.target import Target
-from framework.errors import RecipeError
 from framework.moments import cxw_to_start_end, iou
 from framework.targets.matching import match
 from framework.targets.set_loss import (
@@ -36,7 +35,9 @@ class SpansOptions:
     first_proposals: int | None = option(
         None, doc="proposals in the first epoch, growing to train_proposals; none: constant", rule=at_least(1)
     )
-    ramp: float = option(0.5, doc="share of training over which their number grows", rule=above(0))
+    ramp: float = option(
+        0.5, doc="share of training after which their number has grown to train_proposals", rule=between(0.01, 1)
+    )
     padding: str = option(
         "gaussian",
         doc="clean value of the slots beyond the true moments: random spans, or the moments again and again",
@@ -113,6 +114,8 @@ class Spans(Target):
         self.options = options
         self.space = Space(lo=(0.0, 0.0), hi=(1.0, 1.0), scale=options.scale, clip=True)
         self.most_slots = max(options.proposals, options.train_proposals)
+        if options.match == "hungarian":
+            self.reads = frozenset({"logit"})
         self.generalized = options.iou == "giou"
         self.at(0.0)
 
@@ -144,16 +147,11 @@ class Spans(Target):
 
     def loss(self, pred: Prediction, x0: Tensor, slots: Slots, rows: Rows) -> dict[str, Tensor]:
         layers = Layers.of(pred, self.options.auxiliary)
-        spans, known = (layers.spread(x) for x in truths(rows))
+        spans, known = truths(rows)
         if self.options.match == "all":
-            real = slots.mask & known[: len(x0)].any(1, keepdim=True)
+            real = slots.mask & known.any(1, keepdim=True)
             return self._regression(layers, layers.spans, layers.spread(x0), layers.spread(real))
-        if layers.logit is None:
-            raise RecipeError(
-                '[target] match = "hungarian" needs a denoiser that tells foreground from background, and this one '
-                'gives no logit. Set match = "all" and score = "vote", or choose another denoiser.'
-            )
-        return self._matched(layers, spans, known, layers.spread(slots.mask))
+        return self._matched(layers, *(layers.spread(x) for x in (spans, known, slots.mask)))
 
     def _matched(self, layers: Layers, truth: Tensor, known: Tensor, real: Tensor) -> dict[str, Tensor]:
         """One proposal answers for each truth, the others are background."""
@@ -164,7 +162,6 @@ class Spans(Target):
         matched = match(cost, known)
         answering = layers.spans.gather(1, matched.clamp(min=0)[..., None].expand(*matched.shape, 2))
         foreground = foreground_of(matched, layers.spans.shape[1])
-        assert layers.logit is not None
         found = classification(layers.logit, foreground, options.background, real)
         return {"class": layers.collect(found)} | self._regression(layers, answering, truth, matched >= 0)
 

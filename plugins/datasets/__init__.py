@@ -6,7 +6,7 @@ from typing import Final
 
 from framework.core.part import Paper, Part
 from framework.hookspecs import hookimpl
-from framework.metrics import QVHIGHLIGHTS
+from framework.targets.papers import MOMENT_DETR
 from plugins.datasets.charades_sta import CharadesSta, CharadesStaOptions
 from plugins.datasets.qvhighlights import QVHighlights, QVHighlightsOptions
 from plugins.datasets.synthetic import Synthetic, SyntheticOptions
@@ -55,6 +55,6 @@ def register_parts() -> list[Part]:
     return [
         Part("dataset", "charades_sta", CharadesSta, CharadesStaOptions, (CHARADES_STA, CHARADES)),
         Part("dataset", "tacos", Tacos, TacosOptions, (TACOS, CHARADES_STA)),
-        Part("dataset", "qvhighlights", QVHighlights, QVHighlightsOptions, (QVHIGHLIGHTS,)),
+        Part("dataset", "qvhighlights", QVHighlights, QVHighlightsOptions, (MOMENT_DETR,)),
         Part("dataset", "synthetic", Synthetic, SyntheticOptions),
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from framework.core.part import Paper, Part
 from framework.hookspecs import hookimpl
 from framework.samplers import GaussianOptions
+from framework.targets.papers import DIFFUSION_DET
 from plugins.diffusionvg.cascade import CascadeDenoiser, CascadeOptions
 from plugins.diffusionvg.clamped_start import ClampedStart
 from plugins.diffusionvg.encoder import VideoCentredEncoder, VideoCentredOptions
@@ -19,15 +20,6 @@ DIFFUSIONVG = Paper(
   note = {arXiv:2310.17189}
 }""",
 )
-DIFFUSIONDET = Paper(
-    "DiffusionDet: Diffusion Model for Object Detection",
-    """@inproceedings{chen2023diffusiondet,
-  title = {{DiffusionDet}: Diffusion Model for Object Detection},
-  author = {Chen, Shoufa and Sun, Peize and Song, Yibing and Luo, Ping},
-  booktitle = {International Conference on Computer Vision},
-  year = {2023}
-}""",
-)
 
 
 @hookimpl
@@ -35,6 +27,6 @@ def register_parts() -> list[Part]:
     """Contribute the encoder, the denoiser and the process with the released starting noise."""
     return [
         Part("encoder", "diffusionvg.video_centred", VideoCentredEncoder, VideoCentredOptions, (DIFFUSIONVG,)),
-        Part("denoiser", "diffusionvg.cascade", CascadeDenoiser, CascadeOptions, (DIFFUSIONVG, DIFFUSIONDET)),
+        Part("denoiser", "diffusionvg.cascade", CascadeDenoiser, CascadeOptions, (DIFFUSIONVG, DIFFUSION_DET)),
         Part("sampler", "diffusionvg.clamped_start", ClampedStart, GaussianOptions, (DIFFUSIONVG,)),
     ]

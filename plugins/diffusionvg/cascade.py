@@ -8,7 +8,18 @@ import attrs
 import torch
 from torch import Tensor, nn
 
-from framework.blocks import AttentionLayer, FeedForward, ScaleShift, SlotQueries, TimeEmbedding, mlp
+from framework.blocks import (
+    AttentionLayer,
+    FeedForward,
+    ScaleShift,
+    SlotQueries,
+    TimeEmbedding,
+    layers_to_run,
+    mlp,
+    require_exit,
+    require_spans,
+    xavier,
+)
 from framework.core.denoiser import Denoiser, Site
 from framework.core.options import at_least, between, one_of, option
 from framework.core.structures import Condition, Prediction, Slots
@@ -64,16 +75,14 @@ class CascadeDenoiser(Denoiser):
         width = site.widths["seq"]
         if width % 2:
             raise ValueError(f"the encoder's width = {width} must be even, half cosines and half sines of the time")
-        if options.exit_layer > options.layers:
-            raise ValueError(f"exit_layer = {options.exit_layer} is beyond the last of layers = {options.layers}")
+        require_exit(options.exit_layer, options.layers)
+        require_spans("diffusionvg.cascade", site.channels)
         self.options = options
         # A bias would cancel in the softmax.
         self.score = nn.Linear(width, 1, bias=False)
         self.time = TimeEmbedding(width, options.time_width, nn.GELU())
         self.layers = nn.ModuleList(CascadeLayer(options, width) for _ in range(options.layers))
-        for weight in self.parameters():
-            if weight.dim() > 1:
-                nn.init.xavier_uniform_(weight)
+        xavier(self)
         self.queries = SlotQueries(options.queries, width, site.slots) if options.queries else None
 
     def forward(
@@ -83,15 +92,12 @@ class CascadeDenoiser(Denoiser):
         scores, time = self.score(seq)[..., 0], self.time(t)
         spans, query = (x_t, 0.0) if self.queries is None else self.queries(x_t)
         content, answers = None, []
-        for layer in self.layers[: self._last()]:
+        for layer in layers_to_run(self.layers, self.options.exit_layer, self.training):
             crop = soft_crop(seq, scores, clips, cxw_to_start_end(spans)) + query
             spans, content = layer(spans, crop, content, time, slots.mask)
             answers.append(Prediction(spans * slots.mask[..., None]))
             spans = spans.detach()
         return attrs.evolve(answers[-1], aux=tuple(answers[:-1]))
-
-    def _last(self) -> int:
-        return (0 if self.training else self.options.exit_layer) or len(self.layers)
 
 
 class CascadeLayer(nn.Module):

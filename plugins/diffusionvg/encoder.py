@@ -8,10 +8,19 @@ import attrs
 import torch
 from torch import Tensor, nn
 
-from framework.blocks import AttentionLayer, FeedForward, WordEmbedding, clip_code, project_inputs, with_endpoints
+from framework.blocks import (
+    AttentionLayer,
+    FeedForward,
+    WordEmbedding,
+    clip_code,
+    project_inputs,
+    with_endpoints,
+    xavier,
+)
 from framework.core.encoder import Encoder, Inputs
 from framework.core.options import at_least, between, option
 from framework.core.structures import Condition, Index
+from framework.targets import real_clips
 from plugins.diffusionvg.crop import average_to
 
 
@@ -109,9 +118,7 @@ class VideoCentredLayer(nn.Module):
         self.clips = AttentionLayer(options.width, options.heads, options.dropout)
         self.words = AttentionLayer(options.width, options.heads, options.dropout)
         self.ffn = FeedForward(options.width, options.ffn, options.dropout)
-        for weight in self.parameters():
-            if weight.dim() > 1:
-                nn.init.xavier_uniform_(weight)
+        xavier(self)
 
     def forward(self, seq: Tensor, words: Tensor, spoken: Tensor, clip_at: Tensor, word_at: Tensor) -> Tensor:
         """Change seq (R, L, D) by words (R, W, D), the first spoken (R,) of them real.
@@ -119,7 +126,7 @@ class VideoCentredLayer(nn.Module):
         clip_at: codes of the clips' positions, broadcast to seq. word_at: of the words', (R, W, D).
         """
         every = seq.new_ones(seq.shape[:2], dtype=torch.bool)
-        real = torch.arange(words.shape[1], device=words.device) < spoken[:, None]
+        real = real_clips(spoken, words.shape[1])
         seq = self.clips(seq, seq, every, clip_at, clip_at)
         changed: Tensor = self.ffn(self.words(seq, words, real, clip_at, word_at))
         return changed

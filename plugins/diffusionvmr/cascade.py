@@ -8,9 +8,17 @@ import attrs
 import torch
 from torch import Tensor, nn
 
-from framework.blocks import SlotQueries, TimeEmbedding, roi_align, xavier
+from framework.blocks import (
+    SlotQueries,
+    TimeEmbedding,
+    layers_to_run,
+    require_exit,
+    require_spans,
+    roi_align,
+    xavier,
+)
 from framework.core.denoiser import Denoiser, Site
-from framework.core.options import above, at_least, between, one_of, option
+from framework.core.options import at_least, between, one_of, option
 from framework.core.structures import Condition, Prediction, Slots
 from framework.moments import cxw_to_start_end
 from plugins.diffusionvmr.layer import CascadeLayer
@@ -31,23 +39,14 @@ class CascadeOptions:
     dynamic: int = option(64, doc="width between the two matrices of the dynamic interaction", rule=at_least(1))
     repool: bool = option(False, doc="start each layer from its own crop instead of the last layer's features")
     update: str = option("delta", doc="how a layer's answer becomes a span", rule=one_of(*UPDATES))
-    min_width: float = option(
-        1e-3, doc="least width of a span on entering a layer", rule=lambda value: above(0)(value) or at_most_one(value)
-    )
+    min_width: float = option(1e-3, doc="least width of a span on entering a layer", rule=between(1e-6, 1))
     queries: int = option(0, doc="learned slot queries, which the one-step process needs; 0 for none", rule=at_least(0))
     exit_layer: int = option(0, doc="layer whose answer counts at inference, 0 for the last", rule=at_least(0))
 
     def check(self, site: Site) -> None:
         """Refuse what cannot work; raises ValueError."""
-        if self.exit_layer > self.layers:
-            raise ValueError(f"exit_layer = {self.exit_layer} must be at most layers = {self.layers}")
-        if site.channels != 2:
-            raise ValueError(f"diffusionvmr.cascade needs 2 numbers a slot, centre and width; got {site.channels}")
-
-
-def at_most_one(value: float) -> str | None:
-    """A rule: no more than the whole video."""
-    return None if value <= 1 else "must be at most 1"
+        require_exit(self.exit_layer, self.layers)
+        require_spans("diffusionvmr.cascade", site.channels)
 
 
 class Cascade(Denoiser):
@@ -62,6 +61,7 @@ class Cascade(Denoiser):
 
     requires = frozenset({"seq", "clips"})
     accepts: ClassVar[frozenset[str]] = frozenset({"free"})
+    heads = frozenset({"logit"})
 
     def __init__(self, options: CascadeOptions, site: Site) -> None:
         super().__init__()
@@ -92,7 +92,7 @@ class Cascade(Denoiser):
     ) -> Prediction:
         time, features, answers = self.time(t), None, []
         spans, learned = (x_t, 0.0) if self.queries is None else self.queries(x_t)
-        for layer in self.layers[: self._depth()]:
+        for layer in layers_to_run(self.layers, self.options.exit_layer, self.training):
             spans = self._entering(spans)
             crops = self._crop(cond, spans)
             if features is None:
@@ -104,10 +104,6 @@ class Cascade(Denoiser):
             spans = answer.x0.detach()
         last: Prediction = attrs.evolve(answers[-1], aux=answers[:-1])
         return last
-
-    def _depth(self) -> int:
-        """Layers to run; in training all of them learn."""
-        return len(self.layers) if self.training else self.options.exit_layer or len(self.layers)
 
     def _entering(self, spans: Tensor) -> Tensor:
         """Bring spans (R, M, 2) into the range that noisy ones come in, and no narrower than ``min_width``.

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 class DynamicInteraction(nn.Module):
     """``relu(norm(W flatten(relu(norm(relu(norm(r A)) B)))))``, A and B the proposal's own (Sun et al. 2021).
 
-    One linear layer makes A (width, dynamic) and B (dynamic, width) of each proposal. It holds nearly all weights of
-    the decoder: 33.6 million a layer at width 512 and dynamic 64.
+    One linear layer makes A (width, dynamic) and B (dynamic, width) of each proposal. It holds most weights of the
+    decoder: 33.6 million a layer at width 512 and dynamic 64.
     """
 
     def __init__(self, width: int, dynamic: int, bins: int) -> None:

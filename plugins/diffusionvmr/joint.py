@@ -9,15 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from framework.blocks import (
-    AttentionLayer,
-    FeedForward,
-    WordEmbedding,
-    clip_code,
-    project_inputs,
-    with_endpoints,
-    xavier,
-)
+from framework.blocks import TransformerLayer, WordEmbedding, clip_code, project_inputs, with_endpoints, xavier
 from framework.core.encoder import Encoder, Inputs
 from framework.core.options import above, at_least, between, one_of, option
 from framework.core.structures import Condition, Index, Rows
@@ -83,7 +75,7 @@ class JointEncoder(Encoder):
         self.video = self._projection(inputs.video + 2 * options.endpoints)
         self.text = nn.Sequential(words, self._projection(words.width))
         self.layers = nn.ModuleList(
-            JointLayer(width, options.heads, options.ffn, options.dropout) for _ in range(options.layers)
+            TransformerLayer(width, options.heads, options.ffn, options.dropout) for _ in range(options.layers)
         )
         self.saliency = nn.Linear(width, 1) if options.scores else None
         xavier(self)
@@ -124,7 +116,7 @@ class JointEncoder(Encoder):
         code = F.pad(clip_code(clips, sizes[0], self.options.width), (0, 0, 0, sizes[1]))
         x = torch.cat([seq, words], dim=1)
         for layer in self.layers:
-            x = layer(x, mask, code)
+            x = layer(x, x, mask, code, code)
         seq, words = torch.split(x * mask[..., None], sizes, dim=1)
         return seq, words
 
@@ -147,17 +139,3 @@ class JointEncoder(Encoder):
             other = self.join(encoded, foreign.index).feats["saliency"][..., 0].float()
             terms["contrast"] = contrast(scores, other, inside, real, options.temperature) * foreign.known
         return terms
-
-
-class JointLayer(nn.Module):
-    """Self-attention over all tokens and a feed-forward network, post-norm."""
-
-    def __init__(self, width: int, heads: int, ffn: int, dropout: float) -> None:
-        super().__init__()
-        self.attention = AttentionLayer(width, heads, dropout)
-        self.ffn = FeedForward(width, ffn, dropout)
-
-    def forward(self, x: Tensor, mask: Tensor, code: Tensor) -> Tensor:
-        """Change tokens x (R, T, D), real where mask (R, T), at positions code (R, T, D)."""
-        changed: Tensor = self.ffn(self.attention(x, x, mask, code, code))
-        return changed

@@ -9,7 +9,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from framework.blocks import AttentionLayer, FeedForward, clip_code, mlp, require_queries, xavier
+from framework.blocks import (
+    AttentionLayer,
+    FeedForward,
+    clip_code,
+    layers_to_run,
+    mlp,
+    require_exit,
+    require_queries,
+    require_spans,
+    xavier,
+)
 from framework.core.denoiser import Denoiser, Site
 from framework.core.options import at_least, between, option
 from framework.core.structures import Condition, Prediction, Slots
@@ -32,8 +42,8 @@ class DecoderOptions:
         """Refuse combinations that cannot work, here or at ``site``; raises ValueError."""
         if site.widths["seq"] % 2:
             raise ValueError(f"the encoder's width = {site.widths['seq']} must be even, half sines and half cosines")
-        if self.exit_layer > self.layers:
-            raise ValueError(f"exit_layer = {self.exit_layer} must be at most layers = {self.layers}")
+        require_exit(self.exit_layer, self.layers)
+        require_spans("momentdetr.decoder", site.channels)
         require_queries(self.queries, site.slots)
 
 
@@ -46,6 +56,7 @@ class QueryDecoder(Denoiser):
     """
 
     accepts: ClassVar[frozenset[str]] = frozenset({"free"})
+    heads = frozenset({"logit"})
 
     def __init__(self, options: DecoderOptions, site: Site) -> None:
         super().__init__()
@@ -58,7 +69,7 @@ class QueryDecoder(Denoiser):
         xavier(self)
         self.norm = nn.LayerNorm(width)
         self.queries = nn.Parameter(torch.randn(options.queries, width))
-        self.span, self.foreground = mlp(width, width, width, site.channels), nn.Linear(width, 2)
+        self.span, self.foreground = mlp(width, width, width, 2), nn.Linear(width, 2)
 
     def forward(
         self, x_t: Tensor, t: Tensor, cond: Condition, slots: Slots, previous: Prediction | None = None
@@ -69,7 +80,7 @@ class QueryDecoder(Denoiser):
         query = self.queries[:count].expand(rows, -1, -1)
         content = torch.zeros_like(query)
         answers: list[Prediction] = []
-        for layer in self.layers if self.training else self.layers[: self.options.exit_layer or None]:
+        for layer in layers_to_run(self.layers, self.options.exit_layer, self.training):
             content = layer(content, query, slots.mask, memory, at, real)
             answers.append(self._answer(self.norm(content), slots))
         return attrs.evolve(answers[-1], aux=answers[:-1])
@@ -86,7 +97,9 @@ class QueryDecoder(Denoiser):
         return both, torch.cat([real, heard], dim=1), F.pad(at, (0, 0, 0, words.shape[1]))
 
     def _answer(self, normal: Tensor, slots: Slots) -> Prediction:
-        return Prediction(torch.sigmoid(self.span(normal)) * slots.mask[..., None], {"logit": self.foreground(normal)})
+        # In half precision a fraction of a long video would be off by clips.
+        spans = torch.sigmoid(self.span(normal).float())
+        return Prediction(spans * slots.mask[..., None], {"logit": self.foreground(normal)})
 
 
 class QueryLayer(nn.Module):

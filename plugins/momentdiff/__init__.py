@@ -4,19 +4,10 @@ from __future__ import annotations
 
 from framework.core.part import Paper, Part
 from framework.hookspecs import hookimpl
+from framework.targets.papers import MOMENT_DIFF
 from plugins.momentdiff.decoder import DecoderOptions, SpanDecoder
 from plugins.momentdiff.encoder import CrossEncoder, CrossOptions
 
-MOMENT_DIFF = Paper(
-    "MomentDiff: Generative Video Moment Retrieval from Random to Real",
-    """@inproceedings{li2023momentdiff,
-  title = {MomentDiff: Generative Video Moment Retrieval from Random to Real},
-  author = {Li, Pandeng and Xie, Chen-Wei and Xie, Hongtao and Zhao, Liming and Zhang, Lei and Zheng, Yun and
-            Zhao, Deli and Zhang, Yongdong},
-  booktitle = {NeurIPS},
-  year = {2023}
-}""",
-)
 CONDITIONAL_DETR = Paper(
     "Conditional DETR for Fast Training Convergence",
     """@inproceedings{meng2021conditional,

@@ -10,7 +10,17 @@ import attrs
 import torch
 from torch import Tensor, nn
 
-from framework.blocks import SlotQueries, clip_code, mlp, sine_code, sinusoids, xavier
+from framework.blocks import (
+    SlotQueries,
+    clip_code,
+    layers_to_run,
+    mlp,
+    require_exit,
+    require_spans,
+    sine_code,
+    sinusoids,
+    xavier,
+)
 from framework.core.denoiser import Denoiser, Site
 from framework.core.options import at_least, between, option
 from framework.core.structures import Condition, Prediction, Slots
@@ -36,14 +46,12 @@ class DecoderOptions:
 
     def check(self, width: int, channels: int) -> None:
         """Refuse combinations that cannot work with features of ``width``; raises ValueError."""
-        if channels != 2:
-            raise ValueError(f"momentdiff.decoder denoises centre and width; the target has {channels} numbers a slot")
+        require_spans("momentdiff.decoder", channels)
         if width % self.heads:
             raise ValueError(f"heads = {self.heads} must divide the encoder's width = {width}")
         if width % 4:
             raise ValueError(f"the encoder's width = {width} must be a multiple of 4: sines and cosines of two numbers")
-        if self.exit_layer > self.layers:
-            raise ValueError(f"exit_layer = {self.exit_layer} must be at most layers = {self.layers}")
+        require_exit(self.exit_layer, self.layers)
 
 
 class SpanDecoder(Denoiser):
@@ -58,6 +66,7 @@ class SpanDecoder(Denoiser):
 
     requires = frozenset({"seq", "clips"})
     accepts: ClassVar[frozenset[str]] = frozenset({"free"})
+    heads = frozenset({"logit"})
 
     def __init__(self, options: DecoderOptions, site: Site) -> None:
         super().__init__()
@@ -82,8 +91,7 @@ class SpanDecoder(Denoiser):
         spans, content = self._start(x_t, t)
         sine = span_code(spans, self.width)
         at = self.point(sine)
-        wanted = self.layers if self.training else self.layers[: self.options.exit_layer or None]
-        layers = cast(Sequence[SpanLayer], wanted)
+        layers = cast(Sequence[SpanLayer], layers_to_run(self.layers, self.options.exit_layer, self.training))
         answers: list[Prediction] = []
         for layer, memory in zip(layers, self._memory(cond, layers), strict=True):
             scaled = sine * self.scale(content) if answers and self.scale is not None else sine
@@ -102,7 +110,9 @@ class SpanDecoder(Denoiser):
 
     def _answer(self, content: Tensor, slots: Slots) -> Prediction:
         normal = self.norm(content)
-        return Prediction(torch.sigmoid(self.span(normal)) * slots.mask[..., None], {"logit": self.foreground(normal)})
+        # In half precision a fraction of a long video would be off by clips.
+        spans = torch.sigmoid(self.span(normal).float())
+        return Prediction(spans * slots.mask[..., None], {"logit": self.foreground(normal)})
 
     def _memory(self, cond: Condition, layers: Sequence[SpanLayer]) -> list[Memory]:
         """What the proposals ask in each layer."""

@@ -9,15 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from framework.blocks import (
-    AttentionLayer,
-    FeedForward,
-    WordEmbedding,
-    clip_code,
-    project_inputs,
-    with_endpoints,
-    xavier,
-)
+from framework.blocks import TransformerLayer, WordEmbedding, clip_code, project_inputs, with_endpoints, xavier
 from framework.core.encoder import Encoder, Inputs
 from framework.core.options import at_least, between, option
 from framework.core.structures import Condition, Index, Rows
@@ -47,6 +39,10 @@ class CrossOptions(SimilarityOptions):
         if self.width % 2:
             raise ValueError(f"width = {self.width} must be even, half sines and half cosines of the position")
 
+    def layer(self) -> TransformerLayer:
+        """A layer of either kind."""
+        return TransformerLayer(self.width, self.heads, self.ffn, self.dropout, nn.PReLU())
+
 
 class CrossEncoder(Encoder):
     """Cross-attention from clips to words, then self-attention over a learned token and the clips (Li et al. 2023).
@@ -62,8 +58,8 @@ class CrossEncoder(Encoder):
         super().__init__()
         options.check(inputs.saliency)
         self.options, width = options, options.width
-        self.cross = nn.ModuleList(Layer(options) for _ in range(options.layers))
-        self.mix = nn.ModuleList(Layer(options) for _ in range(options.layers))
+        self.cross = nn.ModuleList(options.layer() for _ in range(options.layers))
+        self.mix = nn.ModuleList(options.layer() for _ in range(options.layers))
         xavier(self)
         self.token, self.token_at = nn.Parameter(torch.randn(width)), nn.Parameter(torch.randn(width))
         self.words = WordEmbedding(inputs.text, inputs.vocabulary, options.word_width)
@@ -124,17 +120,3 @@ class CrossEncoder(Encoder):
             other = self.join(encoded, foreign.index).feats["saliency"][..., 0].float()
             terms["contrast"] = self.options.across(scores, other, clips, rows) * foreign.known
         return terms
-
-
-class Layer(nn.Module):
-    """Attention to a source, or of a sequence to itself, and a feed-forward network with PReLU."""
-
-    def __init__(self, options: CrossOptions) -> None:
-        super().__init__()
-        self.attention = AttentionLayer(options.width, options.heads, options.dropout)
-        self.ffn = FeedForward(options.width, options.ffn, options.dropout, nn.PReLU())
-
-    def forward(self, x: Tensor, source: Tensor, mask: Tensor, x_at: Tensor, source_at: Tensor | float) -> Tensor:
-        """Change x (R, T, D); arguments as in ``AttentionLayer``."""
-        changed: Tensor = self.ffn(self.attention(x, source, mask, x_at, source_at))
-        return changed

@@ -121,3 +121,8 @@ def test_spans_far_out_and_videos_without_clips_are_finite(clamp: bool):
     far = torch.tensor([[[-1e30, 1e30], [1e20, 1e20], [1.0, 0.0], [0.3, 0.3]]])
     for lengths in (torch.tensor([5]), torch.tensor([0])):
         assert roi_align(drawn(0, 1, 5, 3).float(), lengths, far, clamp=clamp).isfinite().all()
+
+
+def test_spans_of_a_diverged_network_give_no_numbers_and_no_index_error() -> None:
+    crops = roi_align(torch.ones(1, 4, 2), torch.tensor([4]), torch.full((1, 3, 2), torch.nan))
+    assert torch.isnan(crops).all()

@@ -257,7 +257,7 @@ def test_no_layer_gives_a_class() -> None:
 
 
 def test_an_exit_beyond_the_last_layer_is_refused() -> None:
-    with pytest.raises(ValueError, match="exit_layer = 3 is beyond the last of layers = 2"):
+    with pytest.raises(ValueError, match="exit_layer = 3 must be at most layers = 2"):
         build(attrs.evolve(SMALL, exit_layer=3))
 
 

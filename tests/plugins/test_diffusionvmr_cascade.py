@@ -330,7 +330,7 @@ def test_every_matrix_of_a_linear_layer_starts_xavier_uniform():
         (attrs.evolve(SMALL, heads=3), SITE, "heads = 3 must divide width = 8"),
         (attrs.evolve(SMALL, exit_layer=4), SITE, "exit_layer = 4 must be at most layers = 3"),
         (attrs.evolve(SMALL, queries=3), SITE, "queries = 3: the target has up to 4 proposals"),
-        (SMALL, attrs.evolve(SITE, channels=1), "needs 2 numbers a slot, centre and width; got 1"),
+        (SMALL, attrs.evolve(SITE, channels=1), "needs 2 numbers a slot, centre and width; the target has 1"),
     ],
 )
 def test_options_that_cannot_work_are_refused(options: CascadeOptions, site: Site, error: str):

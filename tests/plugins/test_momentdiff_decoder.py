@@ -229,7 +229,7 @@ def test_every_size_and_dropout_changes_the_network(given: dict[str, object]):
         ({}, Site({"seq": 10}, 2), "the encoder's width = 10 must be a multiple of 4"),
         ({"exit_layer": 4}, SITE, "exit_layer = 4 must be at most layers = 3"),
         ({"queries": 4}, SITE, "queries = 4: the target has up to 5 proposals"),
-        ({}, Site({"seq": 8}, 1), r"momentdiff\.decoder denoises centre and width; the target has 1 numbers a slot"),
+        ({}, Site({"seq": 8}, 1), r"momentdiff\.decoder needs 2 numbers a slot, centre and width; the target has 1"),
     ],
 )
 def test_options_that_cannot_work_are_refused(given: dict[str, object], site: Site, message: str):

@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from framework.blocks import clip_code
+from framework.blocks import TransformerLayer, clip_code
 from framework.core.encoder import Inputs
 from framework.core.structures import Condition, Index, Rows
 from framework.testing import check_encoder, tiny
 from framework.testing.tiny import Row
-from plugins.momentdiff.encoder import CrossEncoder, CrossOptions, Layer
+from plugins.momentdiff.encoder import CrossEncoder, CrossOptions
 
 SMALL = CrossOptions(width=8, layers=2, heads=2, ffn=12, word_width=6)
 LABELLED = attrs.evolve(tiny.INPUTS, saliency=True)
@@ -110,7 +110,7 @@ def test_places_of_clips_and_token_are_in_queries_and_in_keys_and_words_have_non
     sides = encoded(made, CASE[:1])
     x, words, at = sides["video"]["video"], sides["text"]["words"], clip_code(torch.tensor([9]), 9, 8)
 
-    def layer(one: Layer, query: Tensor, key: Tensor, value: Tensor, x: Tensor) -> Tensor:
+    def layer(one: TransformerLayer, query: Tensor, key: Tensor, value: Tensor, x: Tensor) -> Tensor:
         a = one.attention
         heads = [
             (q @ k.mT / 2).softmax(-1) @ v

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import attrs
 import pytest
 import torch
 
@@ -44,7 +43,8 @@ def test_no_answer_depends_on_what_else_is_in_its_batch(name: str):
     together = answers(made, CASE)
     for row in CASE:
         alone = answers(made, (row,))[row.key]
-        torch.testing.assert_close(together[row.key], alone, atol=1e-4, rtol=1e-4)
+        # Seconds, of videos of up to 20: rounding, which each layer of an untrained cascade multiplies.
+        torch.testing.assert_close(together[row.key], alone, atol=5e-4, rtol=0)
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -65,8 +65,7 @@ def test_a_method_is_trained_on_one_number_of_proposals_and_asked_with_another(n
     terms = losses(made, tiny.collate(CASE, ids=True), GeneratorNoise(torch.Generator().manual_seed(0)))
     assert torch.isfinite(total(terms, made))
     made.modules.eval()
-    objective = made.objectives[0]
-    found = predict(made, attrs.evolve(objective), tiny.collate(CASE, ids=True), seed=0)
+    found = predict(made, made.objectives[0], tiny.collate(CASE, ids=True), seed=0)
     assert found.predictions[-1].x0.shape == (len(CASE), 50, 2)
 
 
@@ -101,6 +100,11 @@ def test_numbers_of_proposals_that_cannot_be_are_one_clear_line(override: str, l
     [
         ("diffusionvmr_charades_small", 'encoder.saliency="labels"', r"\[encoder\].*these do not; set saliency = "),
         ("momentdiff_charades_small", 'encoder.saliency="labels"', r"\[encoder\].*label no clips; set saliency = "),
+        (
+            "diffusionvg_charades_small",
+            'target.match="hungarian"',
+            "reads logit of the answer, and diffusionvg",
+        ),
         ("diffusionvmr_charades_small", "target.first_proposals=21", r"\[target\].*must be at most train_proposals"),
         ("diffusionvmr_charades_small_one_step", "target.proposals=50", r"\[denoiser\].*up to 50 proposals"),
         ("momentdetr_charades_small", "target.proposals=11", r"\[denoiser\].*up to 11 proposals"),

@@ -56,6 +56,12 @@ def test_contending_truths_are_not_both_given_the_cheapest_proposal() -> None:
     assert match(cost, torch.tensor([[True, True]])).tolist() == [[0, 2]]
 
 
+def test_a_proposal_that_is_not_there_answers_for_nothing() -> None:
+    cost = torch.tensor([[[0.0, 1.0, 2.0], [1.0, 0.0, 2.0], [torch.inf] * 3]])
+    assert sorted(match(cost, torch.tensor([[True, True, True]]))[0].tolist()) == [-1, 0, 1]
+    assert match(cost[:, 2:, :1], torch.tensor([[True]])).tolist() == [[-1]]
+
+
 def test_a_diverged_network_is_matched_somehow_so_that_its_loss_can_be_told_as_not_finite() -> None:
     cost = torch.full((1, 3, 2), torch.nan)
     matched = match(cost, torch.tensor([[True, True]]))

@@ -128,7 +128,11 @@ def _eval(options: argparse.Namespace) -> int:
 def _add_predict(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, help="a run folder or a checkpoint (.safetensors)")
     parser.add_argument(
-        "--video", type=Path, required=True, help="features of one video: npy, npz, or HDF5 as FILE.hdf5:VIDEO"
+        "--video",
+        type=Path,
+        required=True,
+        help="features of one video: npy, npz, or HDF5 as FILE.hdf5:VIDEO; several sources with commas between, in the "
+        "order of the recipe's [data] video",
     )
     parser.add_argument("--query", action="append", required=True, help="a sentence; may be given several times")
     parser.add_argument("--top", type=int, default=5, help="moments a sentence")

@@ -27,18 +27,24 @@ class ClipLengths:
     warnings: tuple[str, ...]
     measured_s: float
 
-    def require(self) -> None:
-        """Raise DataError where more than half of the videos are off.
+    @property
+    def contradiction(self) -> str | None:
+        """What is wrong with clip_s where more than half of the videos are off; a few are usual, and are warnings."""
+        if 2 * len(self.warnings) <= self.videos:
+            return None
+        return (
+            f"[data] clip_s = {self.clip_s:g}: {len(self.warnings)} of {self.videos} videos of {self.name} are "
+            f"more than {TOLERANCE:.0%} longer or shorter than annotated; the median of duration / rows is "
+            f"{self.measured_s:.4g} s. Set clip_s to that, or check that these are the features you mean"
+        )
 
-        A few are usual (a cut video, a wrong annotation) and are warnings; when most are, clip_s is wrong, and every
-        moment would be learned at a wrong place without any other sign of it.
+    def require(self) -> None:
+        """Raise DataError where most videos contradict clip_s.
+
+        In windows every moment would be learned at a wrong place without any other sign of it.
         """
-        if 2 * len(self.warnings) > self.videos:
-            raise DataError(
-                f"[data] clip_s = {self.clip_s:g}: {len(self.warnings)} of {self.videos} videos of {self.name} are "
-                f"more than {TOLERANCE:.0%} longer or shorter than annotated; the median of duration / rows is "
-                f"{self.measured_s:.4g} s. Set clip_s to that, or check that these are the features you mean"
-            )
+        if self.contradiction:
+            raise DataError(self.contradiction)
 
 
 def clip_length_report(queries: Sequence[Query], features: FeatureSource, clip_s: float) -> ClipLengths:

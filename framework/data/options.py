@@ -32,7 +32,9 @@ class DataOptions:
         rule=one_of("window", "sample"),
     )
     clip_s: float = option(
-        0.64, doc="seconds between two feature rows; the mode `sample` does not need it", rule=above(0)
+        0.64,
+        doc="seconds between two feature rows; in the mode `sample` only `predict` counts by it",
+        rule=above(0),
     )
     window: int = option(64, doc="rows a training video has; a shorter one is padded to it", rule=at_least(1))
     normalize: bool = option(True, doc="scale each row of the features to length 1")

@@ -54,6 +54,7 @@ class QueryFeatures(TextSource):
     def __init__(self, options: QueryFeaturesOptions, root: Path) -> None:
         super().__init__(options, root)
         self.path = root / options.file
+        self._fitting: set[int | str] = set()
 
     def missing(self) -> list[str]:
         if self.path.exists():
@@ -76,6 +77,11 @@ class QueryFeatures(TextSource):
                 f'looked for as "{self._item(absent[0])}"; it holds items such as "{min(known)}". Set [data] text.item '
                 "to how they are named, or make the missing ones with the language model of the others"
             )
+        # A loader asks again before each evaluation; what a file says of its width is read once.
+        for query_id, _ in queries:
+            if query_id not in self._fitting:
+                self._require_width(query_id, self._source.shape(self._item(query_id))[1])
+                self._fitting.add(query_id)
 
     def encode(self, query_id: int | str, sentence: str) -> NDArray[np.float32]:
         item = self._item(query_id)
@@ -87,12 +93,15 @@ class QueryFeatures(TextSource):
                 '"learned" or "glove" to ask new sentences'
             )
         words = self._source.read(item, 0, self.options.words)
-        if words.shape[1] != self.width:
+        self._require_width(query_id, words.shape[1])
+        return unit_rows(words) if self.options.normalize else words
+
+    def _require_width(self, query_id: int | str, width: int) -> None:
+        if width != self.width:
             raise DataError(
-                f"{self.path}: query {query_id!r} has {words.shape[1]} columns, others have {self.width}; "
+                f"{self.path}: query {query_id!r} has {width} columns, others have {self.width}; "
                 "all must come from the same language model"
             )
-        return unit_rows(words) if self.options.normalize else words
 
     def state(self) -> dict[str, Any]:
         return {"width": self.width}

@@ -19,6 +19,7 @@ from framework.data.dataset import Dataset, Query
 from framework.engine.about import choose_selection
 from framework.engine.assemble import Method, Objective, assemble
 from framework.engine.data import Data, missing, open_data, open_dataset, open_video, video_paths
+from framework.engine.evaluate import require_numbers
 from framework.engine.loss import losses, total
 from framework.engine.predict import condition
 from framework.engine.score import choose
@@ -48,11 +49,9 @@ class Findings:
         """Note a user's mistake instead of stopping at it."""
         try:
             yield
-        except Problems as error:
-            self.problems.extend(error.problems)
         except UserError as error:
-            if str(error) not in self.problems:
-                self.problems.append(str(error))
+            lines = error.problems if isinstance(error, Problems) else [str(error)]
+            self.problems.extend(line for line in lines if line not in self.problems)
 
 
 def check_recipe(path: str, overrides: Sequence[str] = (), profile: str = "full") -> Findings:
@@ -73,7 +72,12 @@ def check_recipe(path: str, overrides: Sequence[str] = (), profile: str = "full"
             _check_files(choice, found)
     if recipe is not None and not found.problems:
         with found.collecting():
-            _check_step(open_data(recipe), registry, found)
+            data = open_data(recipe)
+            _check_words(data, found)
+            with found.collecting():
+                require_numbers(data)
+            if not found.problems:
+                _check_step(data, registry, found)
     return found
 
 
@@ -109,29 +113,51 @@ def _check_files(choice: DataChoice, found: Findings) -> None:
 
 def _check_features(choice: DataChoice, features: VideoCache, everything: Sequence[Query], found: Findings) -> None:
     """Look for videos without features, numbers that are not finite, widths and lengths that do not fit."""
-    if not everything:
+    here = [query for query in everything if query.video in features.videos()]
+    broken = _check_values(features, here, found)
+    sound = [query for query in everything if query.video not in broken]
+    if not sound:
         return
     with found.collecting():
-        width = features.require(query.video for query in everything)
+        width = features.require(query.video for query in sound)
         found.facts.append(f"features {features.name}: {width} columns")
-    here = [query for query in everything if query.video in features.videos()]
-    _check_values(features, here, found)
-    if choice.options.mode == "window" and here:
-        report = clip_length_report(here, features, choice.options.clip_s)
+    if readable := [query for query in here if query.video not in broken]:
+        report = clip_length_report(readable, features, choice.options.clip_s)
         _shorten(found.warnings, list(report.warnings))
-        with found.collecting():
-            report.require()
+        if choice.options.mode == "window":
+            with found.collecting():
+                report.require()
+        elif report.contradiction:
+            found.warnings.append(f"{report.contradiction}: predict, not told the duration, would give wrong seconds")
 
 
-def _check_values(features: VideoCache, queries: Sequence[Query], found: Findings) -> None:
-    """Read every video once; the source refuses what is not finite."""
-    wrong: list[str] = []
+def _check_values(features: VideoCache, queries: Sequence[Query], found: Findings) -> set[str]:
+    """Read every video once and return the broken ones; the source refuses, among others, what is not finite."""
+    wrong: dict[str, str] = {}
     for video in sorted({query.video for query in queries}):
         try:
             features.read(video)
         except UserError as error:
-            wrong.append(str(error))
-    _shorten(found.problems, wrong)
+            wrong[video] = str(error)
+    _shorten(found.problems, list(wrong.values()))
+    return set(wrong)
+
+
+def _check_words(data: Data, found: Findings) -> None:
+    """Encode every query of the splits that a run reads once; a run would meet a broken one in mid-training."""
+    wrong: dict[str, None] = {}
+    for queries in data.queries.values():
+        try:
+            data.text.expect([(query.id, query.text) for query in queries])
+            several = queries
+        except UserError as error:
+            wrong[str(error)], several = None, []
+        for query in several:
+            try:
+                data.text.encode(query.id, query.text)
+            except UserError as error:
+                wrong[str(error)] = None
+    _shorten(found.problems, list(wrong))
 
 
 def _check_step(data: Data, registry: Registry, found: Findings) -> None:

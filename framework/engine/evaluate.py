@@ -15,6 +15,7 @@ from torch import Tensor
 from framework.core.structures import Batch, Candidates
 from framework.data.loader import Loader
 from framework.engine.assemble import Method, Objective
+from framework.engine.data import Data
 from framework.engine.examples import examples_of
 from framework.engine.predict import predict
 from framework.errors import DataError
@@ -28,7 +29,8 @@ class Evaluation:
     """What one pass over a split gave.
 
     answers: query id -> (n, 3) start, end in seconds and score, best first. metrics: percent, by name.
-    seconds: wall time of the pass, loading included. examples: what a report shows of a few queries.
+    seconds: wall time of prediction alone; reading features, scoring and examples, which the first pass of a run pays
+    more for than later ones, are left out. examples: what a report shows of a few queries.
     """
 
     answers: Lists
@@ -55,15 +57,19 @@ def evaluate(
     truths: Mapping[int | str, NDArray[np.float64]],
 ) -> Evaluation:
     """Answer every query of ``loader`` and score the answers; leaves the method in training mode if it was."""
-    began, training = time.perf_counter(), method.encoder.training
+    training, spent = method.encoder.training, 0.0
     method.modules.eval()
     answers: Lists = {}
     examples: list[dict[str, Any]] = []
     shown = _shown(truths, settings.examples)
     for batch in loader.batches(0):
         moved = batch.to(method.device)
+        began = time.perf_counter()
         found = predict(method, objective, moved, settings.seed, settings.draws)
-        for query, answer in _by_id(found.index.ask, found.candidates, batch):
+        # Reading the answers waits for a GPU, whose work would else be counted elsewhere.
+        read = list(_by_id(found.index.ask, found.candidates, batch))
+        spent += time.perf_counter() - began
+        for query, answer in read:
             if query in answers:
                 raise DataError(
                     f"query {query!r} is asked of several videos; localization asks each of its own video alone"
@@ -72,7 +78,22 @@ def evaluate(
         if shown & set(batch.meta.ids):
             examples += examples_of(objective, moved, found, shown)
     method.modules.train(training)
-    return Evaluation(answers, metric(answers, truths), time.perf_counter() - began, examples)
+    return Evaluation(answers, metric(answers, truths), spent, examples)
+
+
+def require_numbers(data: Data) -> None:
+    """Score the truth by the recipe's rule, so that one that has no number for a split is refused before training.
+
+    Raises DataError naming the split.
+    """
+    chosen = data.recipe.evaluate.metric
+    metric: Metric = chosen.part.factory(chosen.options)
+    for split in dict.fromkeys((data.validation or data.test, data.test)):
+        truths = data.truths(split)
+        try:
+            metric(truths, truths)
+        except DataError as error:
+            raise DataError(f'{data.recipe.where("evaluate")} {chosen.name} on split "{split}": {error}') from error
 
 
 def _by_id(ask: Tensor, candidates: Candidates, batch: Batch) -> Iterator[tuple[int | str, NDArray[np.float64]]]:

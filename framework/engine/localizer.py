@@ -112,17 +112,25 @@ class Localizer:
 
     def _clips(self, features: NDArray[np.float32] | Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
         """The columns of all sources side by side, (T, D), unnormalised."""
-        if not (isinstance(features, (list, tuple)) and np.ndim(features[0] if features else 0) == 2):
-            return _checked(np.asarray(features, dtype=np.float32), self.inputs.video)
+        if not (isinstance(features, (list, tuple)) and features and _array(features[0]).ndim == 2):
+            return _checked(_array(features), self.inputs.video, self._sources())
         if len(features) != len(self.widths):
             raise DataError(
                 f"video features: {len(features)} sources, but the weights were trained on {len(self.widths)}. Give "
                 "one array a source, in the order of the recipe's [data] video."
             )
-        blocks = [_checked(np.asarray(x, np.float32), width) for x, width in zip(features, self.widths, strict=True)]
-        cache = VideoCache(*map(_OneVideo, blocks), normalize=False)
+        blocks = [_checked(_array(x), width) for x, width in zip(features, self.widths, strict=True)]
+        sources = [_OneVideo(block, f"source {number}") for number, block in enumerate(blocks, 1)]
+        cache = VideoCache(*sources, normalize=False)
         cache.require(["video"])
         return cache.read("video")
+
+    def _sources(self) -> str:
+        """Names and widths of the sources where there are several, else nothing."""
+        names = self.data.sources
+        # A checkpoint from before there were several says one width alone.
+        several = len(names) == len(self.widths) > 1
+        return ", ".join(f"{name} {width}" for name, width in zip(names, self.widths, strict=True)) if several else ""
 
     def _batch(self, video: VideoIndex, asked: Sequence[str]) -> Batch:
         place = "the given sentence"
@@ -178,15 +186,25 @@ def reported(folder: Path) -> Path:
     raise CheckpointError(f"{folder}: no checkpoints/best.safetensors or last.safetensors there. Name a run folder.")
 
 
-def _checked(clips: NDArray[np.float32], width: int) -> NDArray[np.float32]:
-    """Refuse features that are not (rows, width) and finite."""
+def _array(features: object) -> NDArray[np.float32]:
+    try:
+        return np.asarray(features, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"video features: {type(features).__name__} is no array of numbers ({error}). Give rows of equal length; "
+            "a file is read by numpy.load."
+        ) from error
+
+
+def _checked(clips: NDArray[np.float32], width: int, sources: str = "") -> NDArray[np.float32]:
+    """Refuse features that are not (rows, width) and finite; sources: what makes up that width, if several do."""
     if clips.ndim != 2 or not len(clips):
         raise DataError(f"video features: shape {clips.shape}; must be (rows, {width}) with a row at least")
     if clips.shape[1] != width:
-        raise DataError(
-            f"video features: {clips.shape[1]} columns, but the weights were trained on {width}. "
-            "Give features of the same extractor."
+        remedy = (
+            f": {sources}. Give all of these, in that order." if sources else ". Give features of the same extractor."
         )
+        raise DataError(f"video features: {clips.shape[1]} columns, but the weights were trained on {width}{remedy}")
     finite = np.isfinite(clips).all(axis=1)
     if not finite.all():
         raise DataError(f"video features: row {int(finite.argmin())} holds NaN or infinity. Extract the video again.")
@@ -194,10 +212,8 @@ def _checked(clips: NDArray[np.float32], width: int) -> NDArray[np.float32]:
 
 
 class _OneVideo(FeatureSource):
-    name = "the given video"
-
-    def __init__(self, clips: NDArray[np.float32]) -> None:
-        self.clips = clips
+    def __init__(self, clips: NDArray[np.float32], name: str = "the given video") -> None:
+        self.clips, self.name = clips, name
 
     def videos(self) -> frozenset[str]:
         return frozenset({"video"})

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import tomli
 import torch
 
 from framework.data.predictions import write_predictions
@@ -19,14 +20,14 @@ from framework.engine.assemble import Method, assemble
 from framework.engine.boards import Boards
 from framework.engine.data import Data, missing, open_data
 from framework.engine.environment import choose_device, choose_precision
-from framework.engine.evaluate import Evaluation, Settings, evaluate
+from framework.engine.evaluate import Evaluation, Settings, evaluate, require_numbers
 from framework.engine.folder import new_folder, read_manifest, unfinished_folder, write_json, writing
 from framework.engine.interrupt import Interrupt
 from framework.engine.narrate import Narrator
 from framework.engine.seeding import seed_everything
 from framework.engine.sweep import Sweeper, require_inference
 from framework.engine.train import Trainer, Watch
-from framework.errors import CheckpointError, Problems
+from framework.errors import CheckpointError, Problems, UserError
 from framework.hookspecs import RunView
 from framework.metrics.metric import Metric
 from framework.recipe import Recipe
@@ -85,6 +86,7 @@ def execute(
     recipe = settle_profile(recipe, profile, registry, narrator)
     precision = choose_precision(recipe.train.precision, place)
     data = open_data(recipe)
+    require_numbers(data)
     generator = seed_everything(recipe.seed, place)
     method = assemble(recipe, data.inputs)
     require_inference(recipe, method, data.inputs, registry)
@@ -177,7 +179,7 @@ class Run:
 
     def _take_up(self, trainer: Trainer) -> None:
         stored = self.folder / "recipe.toml"
-        if stored.exists() and stored.read_text(encoding="utf-8") != self.recipe.to_toml():
+        if stored.exists() and not self._begun_with(stored):
             raise CheckpointError(
                 f"{stored}: this run was begun with another recipe than {self.recipe.source} with its overrides. "
                 "Resume with the same recipe, profile and --set, or begin a new run."
@@ -186,6 +188,12 @@ class Run:
         before = read_manifest(self.folder)
         self.started = str(before.get("started", self.started))
         self.began -= float(before.get("seconds", 0.0))
+
+    def _begun_with(self, stored: Path) -> bool:
+        """Whether a stored recipe computes what this one does; sweeps do not enter training and may differ."""
+        with checkpoint.described(stored):
+            before, now = (tomli.loads(text) for text in (stored.read_text(encoding="utf-8"), self.recipe.to_toml()))
+        return before | {"sweep": None} == now | {"sweep": None}
 
     def _evaluate_epoch(self) -> dict[str, dict[str, float]]:
         """Evaluate on the validation split, or, where there is none, on the test split for the curve alone."""
@@ -209,9 +217,13 @@ class Run:
         write_json(self.folder / "examples.json", found.examples)
         write_json(self.folder / "metrics.json", self.about.metrics(name, found))
         sweeper = Sweeper(self.recipe, self.registry, self.data, self.folder, self.narrator.say)
-        with Interrupt() as interrupt:
-            if not sweeper.go(path, self.method.device, found, interrupt):
-                return self._stop()
+        try:
+            with Interrupt() as interrupt:
+                if not sweeper.go(path, self.method.device, found, interrupt):
+                    return self._stop()
+        except UserError:
+            self._write_manifest("interrupted")
+            raise
         self._write_manifest("finished")
         announce(
             self.registry,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import attrs
@@ -17,6 +18,7 @@ from framework.recipe import Chosen, Recipe, load_recipe
 from framework.recipe.files import override
 from framework.recipe.structure import Structurer
 from framework.recipe.tree import Tree
+from framework.recipe.values import plain
 from framework.registry import Registry, load_registry
 
 
@@ -89,18 +91,29 @@ def _recipe_beside(predictions: Path, registry: Registry) -> Recipe:
 
 
 def _metric(registry: Registry, recipe: Recipe | None, rule: str | None, overrides: Sequence[str]) -> Metric:
-    if recipe is not None and rule is None and not overrides:
-        chosen = recipe.evaluate.metric
+    if recipe is not None and rule is None:
+        own = recipe.evaluate.metric
+        chosen = choose(registry, "metric", own.name, recipe.where("evaluate"), overrides, plain(own.options))
     else:
         chosen = choose(registry, "metric", rule or "rank", "--rule", overrides)
     metric: Metric = chosen.part.factory(chosen.options)
     return metric
 
 
-def choose(registry: Registry, kind: str, name: str, place: str, overrides: Sequence[str] = ()) -> Chosen:
-    """Look up a part that the command line names, with options ``key=value``; ``place`` is named in messages."""
+def choose(
+    registry: Registry,
+    kind: str,
+    name: str,
+    place: str,
+    overrides: Sequence[str] = (),
+    given: Mapping[str, Any] = MappingProxyType({}),
+) -> Chosen:
+    """Look up a part that the command line names, with options ``key=value`` laid over those that are ``given``.
+
+    place: what messages name.
+    """
     part = registry.part(kind, name, place, kind)
-    tree = Tree(place)
+    tree = Tree(place, {kind: dict(given)})
     override(tree, [f"{kind}.{text}" for text in overrides])
     structure = Structurer(tree, [])
     structure.refuse_unknown((kind,), attrs.fields_dict(part.options), name)

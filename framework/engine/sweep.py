@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,10 @@ def _difference(own: dict[str, tuple[int, ...]], other: dict[str, tuple[int, ...
 
 
 class Sweeper:
-    """Scores every point of a run's sweeps; ``sweeps.json`` is written after each, so that a stop loses one at most."""
+    """Scores every point of a run's sweeps; ``sweeps.json`` is written after each, so that a stop loses one at most.
+
+    Points of an earlier start are kept where a sweep of that name is still over that key and has that value.
+    """
 
     def __init__(
         self, recipe: Recipe, registry: Registry, data: Data, folder: Path, say: Callable[[str], None]
@@ -93,28 +97,62 @@ class Sweeper:
 
     def go(self, weights: Path, device: torch.device, own: Evaluation, interrupt: Interrupt) -> bool:
         """Score what is not done yet; False where the user stopped it. ``own``: the recipe's own settings, measured."""
+        if self.done:
+            self._write()
         for sweep in self.recipe.sweeps:
-            points = self.done.setdefault(sweep.name, [])
+            points = self.done.setdefault((sweep.name, sweep.key), {})
             for value in sweep.values:
-                if write_value(value) in [write_value(point["value"]) for point in points]:
+                if write_value(value) in points:
                     continue
                 if interrupt.requested:
                     return False
                 varied = vary(self.recipe, sweep, value, self.registry)
                 same = varied == attrs.evolve(self.recipe, sweeps=())
-                found = own if same else score(varied, self.data, weights, device)
-                points.append(_point(value, found))
+                with self._room(sweep, value):
+                    found = own if same else score(varied, self.data, weights, device)
+                points[write_value(value)] = _point(value, found)
                 self._write()
-                self.say(_line(sweep, points[-1]))
+                self.say(_line(sweep, points[write_value(value)]))
+            self._doubt(sweep)
         return True
+
+    @contextmanager
+    def _room(self, sweep: Sweep, value: Any) -> Iterator[None]:
+        """Turn a value that memory does not hold into one line: the run itself is trained and scored."""
+        try:
+            yield
+        except (MemoryError, RuntimeError) as error:
+            if not _lacks_memory(error):
+                raise
+            raise UserError(
+                f"{self.recipe.where(f'sweep.{sweep.name}')} {sweep.key} = {write_value(value)}: memory does not hold "
+                f"that. The run is trained and scored: drop the value, or all sweeps by --set sweep=[], and go on with "
+                f"it by --resume --out {self.path.parent}."
+            ) from error
+
+    def _doubt(self, sweep: Sweep) -> None:
+        points = self._points(sweep)
+        if len(points) > 1 and all(point["metrics"] == points[0]["metrics"] for point in points):
+            self.say(f"sweep {sweep.name}  all values gave the same numbers; inference may not read {sweep.key}")
+
+    def _points(self, sweep: Sweep) -> list[dict[str, Any]]:
+        """What is scored of a sweep, in the order of its values."""
+        done = self.done.get((sweep.name, sweep.key), {})
+        return [done[text] for text in map(write_value, sweep.values) if text in done]
 
     def _write(self) -> None:
         described = [
             {"name": sweep.name, "key": sweep.key, "label": sweep.label, "log": sweep.log, "points": points}
             for sweep in self.recipe.sweeps
-            if (points := self.done.get(sweep.name))
+            if (points := self._points(sweep))
         ]
         write_json(self.path, described)
+
+
+def _lacks_memory(error: Exception) -> bool:
+    """Whether an error says that memory was asked for that is not there; torch has no class of its own for a CPU."""
+    words = ("not enough memory", "allocate memory", "overflow")
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(each in str(error) for each in words)
 
 
 def _point(value: Any, found: Evaluation) -> dict[str, Any]:
@@ -131,13 +169,16 @@ def _per_query(point: dict[str, Any]) -> str:
     return f"{1000 * point['seconds_a_query']:.2f} ms a query"
 
 
-def _read(path: Path) -> dict[str, list[dict[str, Any]]]:
-    """Points that a stopped run has scored already, by the name of their sweep."""
+def _read(path: Path) -> dict[tuple[str, str], dict[str, dict[str, Any]]]:
+    """Points that a stopped run has scored already: by name and key of their sweep, then by their value as text."""
     if not path.exists():
         return {}
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
-        return {sweep["name"]: [dict(point, value=point["value"]) for point in sweep["points"]] for sweep in stored}
+        return {
+            (sweep["name"], sweep["key"]): {write_value(point["value"]): dict(point) for point in sweep["points"]}
+            for sweep in stored
+        }
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(
             f"{path}: cannot be read ({error}). Remove it, and its sweeps are scored again."

@@ -6,7 +6,7 @@ A new rule (DiDeMo, ...) is a file beside ``rank`` and a line in ``PARTS``.
 from framework.core.part import Part
 from framework.metrics.metric import Metric, MomentLists
 from framework.metrics.qvhighlights import QVHighlights, QVHighlightsOptions, qvhighlights
-from framework.metrics.rank import Rank, RankOptions, per_query, rank
+from framework.metrics.rank import Rank, RankOptions, rank
 from framework.targets.papers import MOMENT_DETR
 
 PARTS = (
@@ -22,7 +22,6 @@ __all__ = [
     "QVHighlightsOptions",
     "Rank",
     "RankOptions",
-    "per_query",
     "qvhighlights",
     "rank",
 ]

@@ -44,7 +44,7 @@ def qvhighlights(predictions: MomentLists, truths: MomentLists, lengths: bool = 
             low, high = limits
             raise DataError(
                 f"mAP-{name} has no value: no ground-truth moment is longer than {low} s and at most {high} s; "
-                "set evaluate.lengths = false"
+                "set the rule's option lengths = false"
             )
         found[f"mAP-{name}"] = 100 * float(average_precisions(predictions, some).mean())
     return found

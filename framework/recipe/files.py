@@ -88,7 +88,7 @@ def _laid(tree: Tree, assignments: Iterable[tuple[str, list[str], Any]]) -> dict
     """Assignments as one table: a place for messages, keys and a value each."""
     layer: dict[str, Any] = {}
     for place, keys, value in assignments:
-        _refuse_misplaced(tree, place, keys)
+        _refuse_misplaced(tree, place, keys, value)
         if isinstance(value, str) and selector(tuple(keys)) == "name":
             keys = [*keys, "name"]
         table = layer
@@ -100,8 +100,15 @@ def _laid(tree: Tree, assignments: Iterable[tuple[str, list[str], Any]]) -> dict
     return normal(layer, OVERRIDE)
 
 
-def _refuse_misplaced(tree: Tree, place: str, keys: Sequence[str]) -> None:
-    """Refuse an override that would make a table instead of changing one."""
+def _refuse_misplaced(tree: Tree, place: str, keys: Sequence[str], value: Any) -> None:
+    """Refuse an override that would make a table instead of changing one, or put something else in its place."""
+    if selector(tuple(keys)) == "name" and not isinstance(value, (str, dict)):
+        raise RecipeError(
+            f"{place}: {'.'.join(keys)} = {write_value(value)}: must be text in quotes, the name of a part; its "
+            f"options have keys of their own, {'.'.join(keys)}.OPTION."
+        )
+    if list(keys) == ["objective"] and not isinstance(value, list):
+        raise RecipeError(f"{place}: an objective is no value. Name a key of one, as in objective.NAME.sampler.steps.")
     if keys[0] == "profile":
         raise RecipeError(f"{place}: the profile decides more than a key can. Use --profile.")
     if keys[0] == "embedded" and "embedded" not in tree.values:

@@ -40,7 +40,9 @@ class TrainOptions:
     optimizer: OptimizerOptions = option(ADAM, doc="update rule")  # noqa: RUF009  frozen: may be shared
     schedule: str = option("constant", doc="learning rate after warm-up", rule=one_of("constant", "cosine", "step"))
     drop: float = option(
-        0.5, doc="with the schedule `step`, the share of training after which the rate falls to a tenth", rule=above(0)
+        0.5,
+        doc="with the schedule `step`, the rate falls to a tenth each time another such share of training is done",
+        rule=above(0),
     )
     warmup: int = option(0, doc="optimizer steps of linear warm-up", rule=at_least(0))
     clip: float = option(0.0, doc="largest norm of the gradient; 0 does not clip", rule=at_least(0))

@@ -156,9 +156,10 @@ class Resolver:
     def _check_sweeps(self, recipe: Recipe) -> None:
         """Resolve the recipe with each value of each sweep; every value of an unknown key has the same mistake."""
         for sweep in recipe.sweeps:
+            found: list[Recipe] = []
             for value in sweep.values:
                 try:
-                    vary(recipe, sweep, value, self.registry)
+                    found.append(vary(recipe, sweep, value, self.registry))
                 except Problems as error:
                     for problem in error.problems:
                         self._complain(problem)
@@ -168,6 +169,9 @@ class Resolver:
                     continue
                 if not _has(recipe.resolved, sweep.key.split(".")):
                     break
+            if any(each in found[:number] for number, each in enumerate(found)):
+                place = self.tree.place(("sweep", sweep.name, "values"))
+                self._complain(f"{place}: no value may stand there twice.")
 
     def _refuse_unknown_tables(self) -> None:
         for path, known in ((), TOP), (("embedded",), OVERLAY):

@@ -10,14 +10,13 @@ import attrs
 
 from framework.core.options import option
 from framework.recipe.structure import Structurer
-from framework.recipe.toml import write_value
 from framework.recipe.tree import Keys
 
 NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
 """The name of a sweep, which goes into names of files and into keys of an override; a dot would part those."""
 FIXED: Final = ("name", "seed", "profile", "data", "weights", "train", "expected", "embedded", "sweep")
-SWEPT_OF_EVALUATE: Final = ("draws", "batch_size")
-"""Keys of [evaluate] that leave rule and split as they are."""
+SWEPT_OF_EVALUATE: Final = ("draws",)
+"""Keys of [evaluate] that change answers and leave rule and split as they are."""
 
 
 @attrs.frozen
@@ -68,7 +67,7 @@ def _read(structure: Structurer, name: str) -> Sweep | None:
     options, values = structure.build(SweepOptions, path), _values(structure, path)
     if options is None or values is None:
         return None
-    if broken := _refused(options.key):
+    if broken := _refused(options.key) or _unread(structure, options.key):
         structure.complain(f"{place((*path, 'key'))}: {broken}")
     if options.log and not all(type(value) in (int, float) and value > 0 for value in values):
         structure.complain(f"{place((*path, 'log'))}: a logarithmic axis needs numbers above 0. Leave log out.")
@@ -86,18 +85,24 @@ def _values(structure: Structurer, path: Keys) -> tuple[Any, ...] | None:
         rule = "must be a list of one value at least"
     elif any(isinstance(value, Mapping) for value in values):
         rule = "each must be a number, a text, true or false, or a list of those"
-    elif len({write_value(value) for value in values}) < len(values):
-        rule = "no value may stand there twice"
     if rule:
         structure.complain(f"{structure.tree.place(here)}: {rule}.")
         return None
     return tuple(values)
 
 
+def _unread(structure: Structurer, key: str) -> str | None:
+    """Why a sweep over ``key`` would show nothing: only the first objective answers."""
+    names, keys = list(structure.table(("objective",))), key.split(".")
+    if keys[0] != "objective" or keys[1] not in names[1:]:
+        return None
+    return f'inference asks the first objective, "{names[0]}", alone. Name a key of objective.{names[0]}.'
+
+
 def _refused(key: str) -> str | None:
     """Why a sweep cannot be over ``key``, None where the table it is in may be swept."""
     keys = key.split(".")
-    if not all(keys) or "=" in key or key != key.strip():
+    if not all(keys) or "=" in key or key != key.strip() or keys == ["objective"]:
         return "must be a key of the recipe, as in sampler.steps."
     kept = keys[0] if keys[0] in FIXED else ""
     if keys[0] == "evaluate" and not (len(keys) == 2 and keys[1] in SWEPT_OF_EVALUATE):

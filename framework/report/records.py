@@ -74,8 +74,8 @@ class Epoch:
 class Scores:
     """The reported numbers, percent, NaN where the run wrote null, and the rule behind them.
 
-    draws: samples averaged a query. seconds: the pass over the split. expected: published numbers, None where there are
-    none.
+    draws: samples averaged a query. seconds: prediction over the split. expected: published numbers, None where there
+    are none.
     """
 
     recipe: str
@@ -131,7 +131,10 @@ class Example:
 
 @attrs.frozen
 class Point:
-    """The trained weights under one other setting. value: as JSON has it. metrics: percent. seconds: wall time."""
+    """The trained weights under one other setting. value: as JSON has it. metrics: percent.
+
+    seconds_a_query: wall time of prediction.
+    """
 
     value: Any
     metrics: Mapping[str, float]

@@ -79,7 +79,8 @@ def _figure(record: RunRecord, sweep: Sweep) -> Figure:
     axes.set_ylabel("percent")
     axes.set_title(_title(record, sweep), fontsize=10, parse_math=False)
     axes.grid(visible=True, alpha=0.25)
-    for words in axes.legend(fontsize=9).get_texts():
+    # Beside the lines: a curve of five metrics leaves no corner free.
+    for words in axes.legend(fontsize=9, loc="upper left", bbox_to_anchor=(1.01, 1.0)).get_texts():
         words.set_parse_math(False)
     return figure
 

@@ -72,13 +72,15 @@ def saliency_hinge(scores: Tensor, clips: Tensor, rows: Rows, labels: bool, marg
     """Twice the hinge of clips inside the true moments over those outside, (R,), as Moment-DETR scales it.
 
     scores: (R, L). clips: (R,) long. labels: the mean of that and of the hinge of the clips with a row's highest label
-    over those with its lowest, where the data label clips.
+    over those with its lowest, in rows that have labels.
     """
     real, inside = real_clips(clips, scores.shape[1]), clips_inside(rows, clips, scores.shape[1])
     windows = 2 * hinge(scores, inside, real & ~inside, margin)
     if not labels or rows.saliency is None:
         return windows
-    return windows / 2 + hinge(scores, *extremes(*clip_scores(rows.saliency, clips, scores.shape[1])), margin)
+    scored, labelled = clip_scores(rows.saliency, clips, scores.shape[1])
+    both = windows / 2 + hinge(scores, *extremes(scored, labelled), margin)
+    return torch.where(labelled.any(dim=1), both, windows)
 
 
 def extremes(labels: Tensor, labelled: Tensor) -> tuple[Tensor, Tensor]:

@@ -73,7 +73,10 @@ def text_of(value: Any, place: str) -> str:
 def number_of(value: Any, place: str, *, positive: bool = False) -> float:
     """A finite number; more than 0 where ``positive``."""
     # In Python true is the number 1; in an annotation it is a mistake.
-    number = float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else math.nan
+    try:
+        number = float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else math.nan
+    except OverflowError:  # A whole number of JSON may have any number of digits.
+        number = math.nan
     if not math.isfinite(number) or (positive and number <= 0):
         rule = "a number above 0" if positive else "a number"
         raise DataError(f"{place} = {shown(value)}: must be {rule}. Mend the record.")

@@ -85,10 +85,10 @@ def read_queries(path: Path) -> tuple[list[Query], list[Dropped]]:
     """Read one object of ``{"VIDEO.avi": {timestamps, sentences, fps, num_frames}}``.
 
     Returns queries, and place and reason of dropped moments. Times are frames. MS-2D-TAN's rule: a moment that is empty
-    or reversed as written is dropped, then a start is moved to 0 and an end to the end of the video. One that starts
-    behind the video's end would be turned round by that; it is dropped too (the published files have neither kind). A
-    sentence is as written, but for blanks at its ends: splitting it into words is the text source's. Raises DataError
-    naming file, video and number of the moment.
+    or reversed as written is dropped, then a start is moved to 0 and an end to the end of the video. One outside the
+    video would be turned round by that; it is dropped too (the published files have neither kind). A sentence is as
+    written, but for blanks at its ends: splitting it into words is the text source's. Raises DataError naming file,
+    video and number of the moment.
     """
     kept: list[Query] = []
     dropped: list[Dropped] = []
@@ -123,9 +123,10 @@ def _add_queries(video: Video, record: dict[str, Any], kept: list[Query], droppe
         place = f"{video.place} timestamps[{number}]"
         start, end = pair_of(moment, place)
         text = text_of(sentence, f"{video.place} sentences[{number}]")
-        if start >= min(end, video.frames):
-            reason = f"start {start:g} is not before end {end:g} in a video of {video.frames:g} frames"
+        first, last = max(start, 0.0), min(end, video.frames)
+        if start >= end or first >= last:
+            reason = f"start {start:g} to end {end:g} holds nothing of a video of {video.frames:g} frames"
             dropped.append((place, reason))
             continue
-        seconds = (max(start, 0.0) / video.fps, min(end, video.frames) / video.fps, 1.0)
+        seconds = (first / video.fps, last / video.fps, 1.0)
         kept.append(Query(f"{video.id}_{number}", text, video.id, video.frames / video.fps, (seconds,), place))

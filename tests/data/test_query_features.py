@@ -75,6 +75,14 @@ def test_words_of_another_width_are_refused(root: Path) -> None:
     np.savez(root / "clip_text" / "qid9.npz", last_hidden_state=np.ones((2, 3)))
     with pytest.raises(DataError, match="query 9 has 3 columns, others have 2"):
         _features(root).encode(9, "any")
+    with pytest.raises(DataError, match="query 9 has 3 columns, others have 2"):
+        _features(root).expect([(7, "any"), (9, "any")])
+
+
+def test_a_query_without_the_array_is_refused_before_it_is_read(root: Path) -> None:
+    np.savez(root / "clip_text" / "qid9.npz", pooler_output=np.ones(2), other=np.ones(2))
+    with pytest.raises(DataError, match=r'query "qid9" holds the arrays other, pooler_output'):
+        _features(root).expect([(7, "any"), (9, "any")])
 
 
 @pytest.mark.parametrize("there", [True, False])

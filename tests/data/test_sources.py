@@ -176,10 +176,19 @@ def test_sources_that_do_not_fit_the_weights_are_refused(learned: RunResult) -> 
         localizer.index([slowfast])
     with pytest.raises(DataError, match="2 columns, but the weights were trained on 3"):
         localizer.index([clip, slowfast])
-    with pytest.raises(DataError, match="2 columns, but the weights were trained on 5"):
+    with pytest.raises(DataError, match=r"2 columns, but the weights were trained on 5: slowfast 3, clip 2\. Give all"):
         localizer.index(clip)
-    with pytest.raises(DataError, match=r"1 of 1 videos differ between the sources .* 9 in .*, 4 in "):
+    with pytest.raises(DataError, match=r"1 of 1 videos differ between the sources .* 9 in source 1, 4 in source 2;"):
         localizer.index([slowfast, clip[:4]])
+
+
+@pytest.mark.parametrize("features", ["x.npy", ["a.npy", "b.npy"], [[1.0, 2.0], [3.0]], [[[1.0, 2.0], [3.0]]], [{}]])
+def test_what_is_no_array_of_numbers_is_refused_in_one_line(learned: RunResult, features: object) -> None:
+    with pytest.raises(
+        DataError, match=r"video features: \w+ is no array of numbers .* Give rows of equal length"
+    ) as caught:
+        framework.load(learned.folder, device="cpu").index(features)  # type: ignore[arg-type]
+    assert "\n" not in str(caught.value)
 
 
 def test_files_of_several_sources_are_read_with_commas_between(root: Path, tmp_path: Path) -> None:
@@ -213,6 +222,65 @@ def test_check_looks_at_every_source(root: Path, registry: Registry, tmp_path: P
         np.save(tmp_path / "short" / f"v{qid}.npy", arrays(qid)[1][:4])
     found = check_recipe(str(root / "tiny.toml"), [f'data.video=["clip", "{tmp_path / "short"}"]'])
     assert any("12 of 12 videos differ between the sources" in problem for problem in found.problems)
+
+
+def test_check_lists_a_broken_video_once_and_few_of_many(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "flat").mkdir()
+    for qid in range(12):
+        np.save(tmp_path / "flat" / f"v{qid}.npy", arrays(qid)[1] if qid < 2 else arrays(qid)[1][0])
+    found = check_recipe(str(root / "tiny.toml"), [f"data.video={tmp_path / 'flat'}"])
+    assert len(found.problems) == 6
+    assert sum("has shape (2,)" in problem for problem in found.problems) == 5
+    assert found.problems[-1] == "... and 5 more of that kind"
+
+
+def test_check_encodes_every_query_and_lists_few_broken_ones(root: Path, tmp_path: Path) -> None:
+    words = np.ones((3, 4), np.float16)
+    for qid in range(12):
+        broken = words * np.nan if 1 <= qid < 8 else words[:, :3] if qid == 10 else words
+        np.savez(tmp_path / f"qid{qid}.npz", last_hidden_state=broken)
+    found = check_recipe(str(root / "tiny.toml"), [f"data.text.file={tmp_path}"])
+    assert len(found.problems) == 6
+    assert all("has NaN or infinity in row 0" in problem for problem in found.problems[:5])
+    assert found.problems[5] == "... and 3 more of that kind"
+    np.savez(tmp_path / "qid10.npz", last_hidden_state=words[:, :3])
+    for qid in range(8):
+        np.savez(tmp_path / f"qid{qid}.npz", last_hidden_state=words)
+    (problem,) = check_recipe(str(root / "tiny.toml"), [f"data.text.file={tmp_path}"]).problems
+    assert "query 10 has 3 columns, others have 4" in problem
+
+
+def test_a_rule_without_a_number_for_a_split_is_refused_before_training(
+    root: Path, registry: Registry, tmp_path: Path
+) -> None:
+    message = (
+        f'{root / "tiny.toml"} [evaluate] qvhighlights on split "val": mAP-middle has no value: no ground-truth moment '
+        "is longer than 10 s and at most 30 s; set the rule's option lengths = false"
+    )
+    with pytest.raises(DataError) as caught:
+        run(root, registry, tmp_path / "run", "evaluate.lengths=true")
+    assert str(caught.value) == message
+    assert not (tmp_path / "run").exists()
+    assert check_recipe(str(root / "tiny.toml"), ["evaluate.lengths=true"]).problems == [message]
+
+
+def test_a_clip_length_that_videos_contradict_is_a_warning_in_the_mode_sample(root: Path) -> None:
+    found = check_recipe(str(root / "tiny.toml"), ["data.mode=sample", "data.clip_s=1.0"])
+    assert found.problems == []
+    assert len(found.warnings) == 7
+    assert "clip_s = 1: 12 of 12 videos" in found.warnings[-1]
+    assert "predict, not told the duration, would give wrong seconds" in found.warnings[-1]
+    assert check_recipe(str(root / "tiny.toml"), ["data.mode=sample"]).warnings == []
+
+
+def test_eval_lays_options_over_the_rule_of_the_run(finished: RunResult, learned: RunResult) -> None:
+    path = finished.folder / "predictions" / "val.jsonl"
+    with pytest.raises(DataError, match=r"mAP-middle has no value: .*; set the rule's option lengths = false$"):
+        score_file(path, overrides=["lengths=true"])
+    assert score_file(path, overrides=["lengths=false"]).metrics == pytest.approx(finished.metrics)
+    with pytest.raises(Problems, match=r"qvhighlights has no such option. Options: lengths\."):
+        score_file(path, overrides=["n=[1]"])
+    assert list(score_file(path, rule="rank", overrides=["n=[1]", "m=[0.5]"]).metrics) == ["R1@0.5", "mIoU"]
 
 
 def test_each_absent_source_is_one_line(root: Path, registry: Registry) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import attrs
 import pytest
 import torch
@@ -8,9 +10,11 @@ from hypothesis import strategies as st
 
 from framework.core.noise import GeneratorNoise, KeyedNoise
 from framework.core.structures import Batch, Candidates
+from framework.engine import evaluate as evaluation
 from framework.engine.assemble import Method, assemble
 from framework.engine.data import Data, open_data
 from framework.engine.evaluate import Evaluation, Settings, evaluate
+from framework.engine.examples import examples_of
 from framework.engine.loss import losses, total
 from framework.engine.predict import condition, inside, predict
 from framework.engine.seeding import seed_everything
@@ -62,6 +66,31 @@ def test_predictions_are_the_same_at_every_batch_size(overrides, recipe_file, re
         assert other.metrics == pytest.approx(first.metrics)
         for query, answer in first.answers.items():
             torch.testing.assert_close(torch.tensor(other.answers[query]), torch.tensor(answer), rtol=0, atol=1e-5)
+
+
+def test_the_time_of_an_evaluation_is_that_of_prediction_alone(recipe_file, registry, monkeypatch) -> None:
+    data, method = made(recipe_file, registry, [])
+    loader, clock = data.loader(data.test, training=False), [0.0]
+
+    def lasting(seconds, function):
+        def call(*given, **named):
+            clock[0] += seconds
+            return function(*given, **named)
+
+        return call
+
+    def slow_batches(epoch: int):
+        for batch in list(made_batches(epoch)):
+            clock[0] += 100
+            yield batch
+
+    made_batches, rule = loader.batches, lasting(1000, Rank(RankOptions()))
+    monkeypatch.setattr(loader, "batches", slow_batches)
+    monkeypatch.setattr(evaluation, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    monkeypatch.setattr(evaluation, "predict", lasting(1, predict))
+    monkeypatch.setattr(evaluation, "examples_of", lasting(10, examples_of))
+    found = evaluate(method, method.objectives[0], loader, rule, Settings(5, examples=3), data.truths(data.test))
+    assert (len(found.examples), found.seconds) == (3, len(loader))
 
 
 def test_predictions_depend_neither_on_order_nor_on_padding(recipe_file, registry) -> None:

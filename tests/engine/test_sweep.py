@@ -20,7 +20,7 @@ from framework.engine.localizer import reported
 from framework.engine.narrate import Narrator
 from framework.engine.run import RunResult, execute
 from framework.engine.sweep import Sweeper, score
-from framework.errors import CheckpointError, Problems
+from framework.errors import CheckpointError, Problems, UserError
 from framework.recipe import load_recipe
 from framework.registry import Registry
 
@@ -178,6 +178,64 @@ def test_a_number_of_proposals_that_training_never_saw_is_swept(
     few, own, _ = (point["metrics"] for point in sweep["points"])
     assert own == result.metrics
     assert few["R1@0.5"] == few["R5@0.5"]
+
+
+def test_a_value_that_memory_does_not_hold_is_one_line_and_the_run_goes_on_without_it(
+    spans_file: Path, tmp_path: Path, toys: Registry, narrator: Narrator
+) -> None:
+    table = '[[sweep]]\nname = "a"\nkey = "target.proposals"\nvalues = [2, 1000000000000]\n'
+    path, folder = swept(spans_file, table), tmp_path / "run"
+    with pytest.raises(UserError) as error:
+        ran(path, folder, toys, narrator)
+    assert str(error.value) == (
+        f"{path} [sweep.a] target.proposals = 1000000000000: memory does not hold that. The run is trained and scored: "
+        f"drop the value, or all sweeps by --set sweep=[], and go on with it by --resume --out {folder}."
+    )
+    assert json.loads((folder / "manifest.json").read_text())["status"] == "interrupted"
+    weights, metrics = ((folder / name).read_bytes() for name in ("checkpoints/last.safetensors", "metrics.json"))
+    path.write_text(path.read_text().replace("1000000000000", "3"))
+    assert ran(path, folder, toys, narrator, resume=True).finished
+    (sweep,) = stored(folder)
+    assert [point["value"] for point in sweep["points"]] == [2, 3]
+    assert (folder / "checkpoints/last.safetensors").read_bytes() == weights
+    assert json.loads((folder / "metrics.json").read_text())["metrics"] == json.loads(metrics)["metrics"]
+
+
+def test_sweeps_of_an_unfinished_run_may_change_and_points_are_known_by_name_key_and_value(
+    one_epoch: Path, tmp_path: Path, registry: Registry, narrator: Narrator
+) -> None:
+    plain, folder = one_epoch.read_text(), tmp_path / "run"
+
+    def again(*sweeps: str) -> list[dict[str, Any]]:
+        one_epoch.write_text(plain + "".join(sweeps))
+        manifest = json.loads((folder / "manifest.json").read_text())
+        (folder / "manifest.json").write_text(json.dumps(manifest | {"status": "interrupted"}))
+        assert ran(one_epoch, folder, registry, narrator, resume=True).finished
+        return stored(folder)
+
+    ran(swept(one_epoch, STEPS), folder, registry, narrator)
+    (before,) = stored(folder)
+    more, added = again(STEPS.replace("[1, 3, 2]", "[4, 2, 1]"), TOP)
+    assert [point["value"] for point in more["points"]] == [4, 2, 1]
+    assert more["points"][1:] == [before["points"][2], before["points"][0]]
+    assert [point["value"] for point in added["points"]] == [1, 5]
+    (other,) = again(TOP.replace('"top"', '"steps"', 1))
+    assert (other["key"], other["points"][0]["metrics"]) == ("post.top", added["points"][0]["metrics"])
+    assert again() == []
+    with pytest.raises(CheckpointError, match="another recipe"):
+        again("[expected]\nmIoU = 3.0\n")
+
+
+def test_a_sweep_that_changes_nothing_says_so(
+    one_epoch: Path, tmp_path: Path, registry: Registry, narrator: Narrator
+) -> None:
+    still = '[[sweep]]\nname = "{}"\nkey = "sampler.{}"\nvalues = {}\n'
+    sweeps = still.format("own", "own_predictions", [0.0, 0.5]), still.format("steps", "steps", [1, 3])
+    folder = ran(swept(one_epoch, *sweeps), tmp_path / "run", registry, narrator).folder
+    log = (folder / "log.txt").read_text()
+    assert log.count("all values gave the same numbers") == 1
+    said = "\nsweep own  all values gave the same numbers; inference may not read sampler.own_predictions\n"
+    assert said in log
 
 
 def test_damaged_points_are_refused_in_one_line(

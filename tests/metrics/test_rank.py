@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from framework.errors import DataError
-from framework.metrics import PARTS, Metric, Rank, RankOptions, per_query, rank
+from framework.metrics import PARTS, Metric, Rank, RankOptions, rank
+from framework.metrics.rank import per_query
 
 few = settings(deadline=None, max_examples=40)
 grid_moments = st.tuples(st.integers(0, 8), st.integers(0, 8)).map(lambda pair: [float(pair[0]), float(sum(pair))])

@@ -73,7 +73,7 @@ WRONG_VALUES = [
     (
         "data.clip_s=0",
         "--set data.clip_s = 0: must be more than 0 "
-        "(seconds between two feature rows; the mode `sample` does not need it). The default is 0.64.",
+        "(seconds between two feature rows; in the mode `sample` only `predict` counts by it). The default is 0.64.",
     ),
     (
         "train.optimizer.name=sgd",

@@ -155,7 +155,7 @@ WRONG = [
     (
         'key = "evaluate.rule"\nvalues = ["tiny.didemo"]',
         'small.toml [sweep.a] key = "evaluate.rule": a sweep scores the trained weights again, on the same data by the '
-        "same rule, so it cannot change evaluate but for draws and batch_size. "
+        "same rule, so it cannot change evaluate but for draws. "
         "Name a setting of inference, such as sampler.steps.",
     ),
     (
@@ -171,6 +171,23 @@ WRONG = [
     (
         'key = "sampler.steps"\nvalues = [1, 2, 1]',
         "small.toml [sweep.a] values = [1, 2, 1]: no value may stand there twice.",
+    ),
+    (
+        'key = "evaluate.batch_size"\nvalues = [1, 2]',
+        'small.toml [sweep.a] key = "evaluate.batch_size": a sweep scores the trained weights again, on the same data ',
+    ),
+    (
+        'key = "denoiser.dropout"\nvalues = [0, 0.5, 0.0]',
+        "small.toml [sweep.a] values = [0, 0.5, 0.0]: no value may stand there twice.",
+    ),
+    (
+        'key = "sampler"\nvalues = [3]',
+        "small.toml [sweep.a]: sampler = 3: must be text in quotes, the name of a part; its options have keys of their "
+        "own, sampler.OPTION.",
+    ),
+    (
+        'key = "objective"\nvalues = ["a"]',
+        'small.toml [sweep.a] key = "objective": must be a key of the recipe, as in sampler.steps.',
     ),
     (
         'key = "sampler"\nvalues = [{ steps = 1 }]',
@@ -218,6 +235,33 @@ def test_a_sweep_reaches_into_one_of_several_objectives(load: Load, several: str
     assert vary(recipe, recipe.sweeps[0], 7, registry).objectives[0].sampler.options.steps == 7
     (found,) = problems(load, several + text.format("moment"))
     assert found == 'small.toml [sweep.a]: no objective "moment". Did you mean "moments"? Objectives: moments, videos.'
+
+
+def test_only_the_first_objective_is_swept_as_no_other_answers(load: Load, several: str) -> None:
+    (found,) = problems(load, several + "[[sweep]]\nname = 'a'\nkey = 'objective.videos.target.clips'\nvalues = [7]\n")
+    assert found == (
+        'small.toml [sweep.a] key = "objective.videos.target.clips": inference asks the first objective, "moments", '
+        "alone. Name a key of objective.moments."
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("--set sampler=1", "--set sampler=1: sampler = 1: must be text in quotes, the name of a part; "),
+        (
+            "--set data.text=true",
+            "--set data.text=true: data.text = true: must be text in quotes, the name of a part; ",
+        ),
+        ("--set objective=1", "--set objective=1: an objective is no value. Name a key of one, as in objective.NAME."),
+    ],
+)
+def test_an_override_of_a_whole_part_by_a_number_is_told_where_it_stands(
+    load: Load, small: str, text: str, message: str
+) -> None:
+    with pytest.raises(RecipeError) as error:
+        load(small, overrides=(text.removeprefix("--set "),))
+    assert str(error.value).startswith(message)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import attrs
 import pytest
 import torch
 from hypothesis import given, settings
@@ -11,7 +12,15 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from framework.core.structures import Index, Rows
-from framework.targets.saliency import clip_scores, clips_inside, contrast, hinge, mismatched, real_clips
+from framework.targets.saliency import (
+    clip_scores,
+    clips_inside,
+    contrast,
+    hinge,
+    mismatched,
+    real_clips,
+    saliency_hinge,
+)
 
 # Thirty-seconds of an extent and a power of two of clips: every comparison is exact.
 edges = st.integers(-16, 48).map(lambda part: part / 32)
@@ -125,6 +134,23 @@ def test_the_hinge_lifts_high_clips_until_the_margin_is_kept():
     hinge(scores, high, low, 0.2).sum().backward()
     assert scores.grad.tolist() == [[-1.0, 1.0, 0.0]]
     assert hinge(torch.tensor([[0.2, 0.0, 5.0]]), high, low, 0.2).item() == 0
+
+
+def test_labels_take_half_of_the_loss_in_the_rows_that_have_some_alone():
+    rows = rows_of([[(0.2, 0.6)]] * 3)
+    labels = [torch.tensor([(0.0, 0.0, 0.2, 3.0), (0.0, 0.8, 1.0, 1.0)]), torch.zeros(0, 4), torch.zeros(0, 4)]
+    # The labels of the last row lie outside the training window.
+    labels[2] = torch.tensor([(0.0, 1.2, 1.4, 3.0)])
+    scores, clips = scores_of(0, 3), torch.tensor([5, 5, 5])
+    labelled = attrs.evolve(rows, saliency=labels)
+    windows, found = (
+        saliency_hinge(scores, clips, labelled, False, 5.0),
+        saliency_hinge(scores, clips, labelled, True, 5.0),
+    )
+    first, last = (torch.arange(5)[None] == clip for clip in (0, 4))
+    assert found[0].item() == pytest.approx((windows[:1] / 2 + hinge(scores[:1], first, last, 5.0)).item())
+    assert found[1:].tolist() == windows[1:].tolist()
+    assert (windows > 0).all()
 
 
 @settings(deadline=None, max_examples=40)

@@ -184,6 +184,14 @@ def test_check_finds_everything_that_is_wrong_at_once(charades: Path, capsys: py
     assert "TE001" in said
 
 
+def test_check_finds_parts_that_do_not_fit_where_the_data_are_missing(capsys: pytest.CaptureFixture[str]) -> None:
+    pairing = ["--set", "denoiser.name=diffusionvmr.cascade", "--set", "data.root=nowhere"]
+    assert main(["check", "ms2d_charades", *pairing]) == 2
+    said = "".join(capsys.readouterr())
+    assert "works on slots of kind free, but target ms2d.iou_maps has cells" in said
+    assert "losses, answers and sweeps were not tried" in said
+
+
 def test_check_describes_a_dataset_folder(charades: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "--data", "charades_sta", "--root", str(charades / "data")]) == 0
     said = capsys.readouterr().out

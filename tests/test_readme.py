@@ -11,7 +11,7 @@ from framework.core.noise import GeneratorNoise
 from framework.core.part import Part
 from framework.engine.assemble import assemble
 from framework.engine.loss import losses
-from framework.recipe import load_recipe
+from framework.recipe import parse_recipe
 from framework.registry import load_registry
 from framework.testing import check_target, tiny
 
@@ -29,9 +29,8 @@ def test_the_target_in_the_readme_passes_the_laws_and_can_be_registered() -> Non
     assert not registry.failures
     assert registry.part("target", "mine.centre", "README.md").options.__name__ == "CentreOptions"
     check_target(part.factory(part.options()), examples=10)
-    # As the text below it says: a denoiser of the span methods works on it.
-    assert "such as `diffusionvmr.cascade`" in README
-    recipe = load_recipe("diffusionvmr_charades_small", ["target.name=mine.centre", "sweep=[]"], registry)
+    (written,) = [block for block in re.findall(r"```toml\n(.*?)```", README, re.DOTALL) if "mine.centre" in block]
+    recipe = parse_recipe(written, Path("README.md"), registry)
     method = assemble(recipe, tiny.INPUTS_OF_IDS)
     terms = losses(method, tiny.batch(ids=True), GeneratorNoise(torch.Generator().manual_seed(0)))
     assert terms["main/l1"].requires_grad

@@ -11,6 +11,7 @@ from statistics import mean, median
 import attrs
 import torch
 
+from framework.core.encoder import Inputs
 from framework.core.noise import GeneratorNoise, KeyedNoise
 from framework.core.structures import Batch
 from framework.data.cache import VideoCache
@@ -26,7 +27,7 @@ from framework.engine.score import choose
 from framework.engine.seeding import seed_everything
 from framework.engine.sweep import require_inference
 from framework.errors import Problems, UserError
-from framework.recipe import DataChoice, load_recipe, peek_data
+from framework.recipe import DataChoice, Recipe, load_recipe, peek_data
 from framework.registry import Registry, load_registry
 
 SHOWN = 5
@@ -78,7 +79,18 @@ def check_recipe(path: str, overrides: Sequence[str] = (), profile: str = "full"
                 require_numbers(data)
             if not found.problems:
                 _check_step(data, registry, found)
+                return found
+    if recipe is not None:
+        with found.collecting():
+            _check_parts(recipe)
+        found.warnings.append("losses, answers and sweeps were not tried, as the data are not in order")
     return found
+
+
+def _check_parts(recipe: Recipe) -> None:
+    """Refuse parts that do not fit each other, whatever the data are; on the meta device no weights are made."""
+    with torch.device("meta"):
+        assemble(recipe, Inputs(video=2, vocabulary=2, saliency=True))
 
 
 def check_dataset(name: str, root: Path) -> Findings:

@@ -11,16 +11,21 @@ from numpy.typing import ArrayLike, NDArray
 MomentLists = Mapping[int | str, ArrayLike]
 """Query id -> moments in seconds. Predictions: (k, 2) or (k, 3) of start, end, score, best first; truths: (g, 2)."""
 
+ScoreLists = Mapping[int | str, ArrayLike]
+"""Query id -> (n,) scores of the clips of its video."""
+
 
 class Metric(ABC):
     """Built as ``Metric(options)``. rule: one line printed beside every number. primary: the headline number.
 
-    names: all numbers that a call gives, in its order; known before anything is scored.
+    names: all numbers that a call gives, in its order; known before anything is scored. highlight_names: those that
+    ``highlights`` gives, likewise.
     """
 
     rule: str
     primary: str
     names: tuple[str, ...]
+    highlight_names: tuple[str, ...] = ()
 
     @abstractmethod
     def __call__(self, predictions: MomentLists, truths: MomentLists) -> dict[str, float]:
@@ -30,5 +35,13 @@ class Metric(ABC):
         """Values (Q,) in the order of ``truths`` whose mean is the number / 100, for tests between two runs.
 
         Empty by default: not every rule is a mean over queries.
+        """
+        return {}
+
+    def highlights(self, scores: ScoreLists, ratings: MomentLists) -> dict[str, float]:
+        """Score how well the clips of each video were rated, percent by name; called where both sides are known.
+
+        scores: query id -> (n,) predicted score of each rated clip, larger is better; n may differ from the number of
+        rated clips. ratings: query id -> (clips, annotators) whole numbers. Nothing by default.
         """
         return {}

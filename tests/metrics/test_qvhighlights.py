@@ -1,18 +1,16 @@
 from __future__ import annotations
 
-import json
 import random
-from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from framework.errors import DataError
-from framework.metrics import PARTS, Metric, QVHighlights, QVHighlightsOptions, qvhighlights
-from framework.metrics.qvhighlights import THRESHOLDS, average_precisions, per_query
+from framework.metrics import PARTS, QVHighlights, QVHighlightsOptions, highlights, qvhighlights
+from framework.metrics.qvhighlights import per_query
 
 few = settings(deadline=None, max_examples=60)
 # A coarse grid, so that moments, overlaps and scores are often equal.
@@ -28,32 +26,18 @@ def sides(queries: list[tuple[Moments, Moments]]) -> tuple[Lists, Lists]:
     return {at: found for at, (found, _) in enumerate(queries)}, {at: truth for at, (_, truth) in enumerate(queries)}
 
 
-def overlap(a: list[float], b: list[float]) -> float:
-    inter = max(0.0, min(a[1], b[1]) - max(a[0], b[0]))
-    return inter / (a[1] - a[0] + b[1] - b[0] - inter) if inter else 0.0
-
-
-def slow_average_precision(found: Moments, truths: Moments, threshold: float) -> float:
-    """The definition, moment by moment."""
-    taken: set[int] = set()
-    curve = [(0.0, 0.0)]
-    for count, moment in enumerate(sorted(found[:10], key=lambda moment: -moment[2]), 1):
-        free = [(overlap(moment, truth), at) for at, truth in enumerate(truths) if at not in taken]
-        if free and max(free)[0] >= threshold:
-            taken.add(max(free)[1])
-        curve.append((len(taken) / len(truths), len(taken) / count))
-    area = 0.0
-    for at in range(1, len(curve)):
-        area += (curve[at][0] - curve[at - 1][0]) * max(precision for _, precision in curve[at:])
-    return area
-
-
 @few
 @given(st.lists(query, min_size=1, max_size=4))
-def test_average_precision_is_what_its_definition_gives(queries: list[tuple[Moments, Moments]]) -> None:
-    found = average_precisions(*sides(queries))
-    wanted = [[slow_average_precision(*each, threshold) for threshold in THRESHOLDS] for each in queries]
-    np.testing.assert_allclose(found, wanted, atol=1e-12)
+def test_each_number_is_what_its_definition_gives(by_loop: ModuleType, queries: list[tuple[Moments, Moments]]) -> None:
+    # One query more, so that each length range has a ground truth.
+    predictions, truths = sides([*queries, ([[0.0, 12.0, 0.5]], [[0.0, 4.0], [10.0, 30.0], [40.0, 100.0]])])
+    wanted = by_loop.qvhighlights(predictions, truths)
+    assert qvhighlights(predictions, truths, lengths=True, all_thresholds=True) == pytest.approx(wanted)
+    assert len(wanted) == 4 * 21
+    for lengths, all_thresholds in ((False, False), (True, False), (False, True)):
+        found = qvhighlights(predictions, truths, lengths, all_thresholds)
+        assert found == pytest.approx({name: wanted[name] for name in found})
+        assert len(found) == (21 if all_thresholds else 5 + 3 * lengths)
 
 
 @few
@@ -79,7 +63,7 @@ def test_the_order_of_the_list_decides_r1_alone_and_distinct_scores_decide_map(
     mixed = [(found[:1] + chance.sample(found[1:], len(found[1:])), truths) for found, truths in listed]
     assert qvhighlights(*sides(mixed)) == pytest.approx(qvhighlights(*sides(listed)))
     backwards = [(found[::-1], truths) for found, truths in listed]
-    np.testing.assert_allclose(average_precisions(*sides(backwards)), average_precisions(*sides(listed)), atol=1e-12)
+    assert qvhighlights(*sides(backwards))["mAP"] == pytest.approx(qvhighlights(*sides(listed))["mAP"])
 
 
 def test_the_first_listed_moment_and_not_the_best_scored_one_is_r1() -> None:
@@ -99,13 +83,6 @@ def test_the_eleventh_moment_does_not_count_even_with_the_best_score() -> None:
     wrong: Moments = [[90.0, 100.0, 0.1]] * 10
     assert qvhighlights({1: [*wrong, [0.0, 10.0, 0.9]]}, {1: [[0.0, 10.0]]})["mAP"] == 0
     assert qvhighlights({1: [*wrong[:9], [0.0, 10.0, 0.9]]}, {1: [[0.0, 10.0]]})["mAP"] == 100
-
-
-def test_a_ground_truth_is_found_once() -> None:
-    """Hits at ranks 1 and 3 of two ground truths: precision 1 up to recall 1/2, then 2/3."""
-    twice: Moments = [[0.0, 10.0, 0.9], [0.0, 10.0, 0.8], [40.0, 50.0, 0.7]]
-    found = qvhighlights({1: twice}, {1: [[0.0, 10.0], [40.0, 50.0]]})
-    assert found["mAP"] == pytest.approx(100 * (1 / 2 + 2 / 3 / 2))
 
 
 def test_lists_without_scores_are_best_first() -> None:
@@ -137,68 +114,47 @@ def test_a_length_range_without_ground_truth_is_refused_with_the_remedy() -> Non
         qvhighlights({1: [[0.0, 4.0, 0.9]]}, {1: [[0.0, 4.0]]}, lengths=True)
 
 
-@pytest.mark.parametrize(
-    ("moments", "message"),
-    [
-        ([[0.0, float("nan"), 0.5]], "must be finite"),
-        ([[5.0, 4.0, 0.9]], "start <= end"),
-        ([[0.0, 4.0, float("nan")]], "must have a finite score"),
-        ([[0.0, 4.0, 0.9, 1.0]], "got shape"),
-    ],
-)
-def test_malformed_moments_are_refused_with_their_query(moments: Any, message: str) -> None:
-    """The official evaluator counts a NaN boundary as a hit."""
-    fine: Lists = {3: [[0.0, 1.0]], "q9": [[0.0, 1.0]]}
-    with pytest.raises(DataError, match=f"prediction of query 'q9': moment.*{message}"):
-        qvhighlights(fine | {"q9": moments}, fine)
+def test_a_length_that_no_truth_has_is_refused_with_the_remedy() -> None:
+    truths: Lists = {1: [[0.0, 10.0], [20.0, 60.0]]}
+    with pytest.raises(
+        DataError, match=r"mAP-middle has no value: no ground.* 10 s and at most 30 s; set .*lengths = f"
+    ):
+        qvhighlights(truths, truths, lengths=True)
 
 
-def test_queries_must_be_the_same_on_both_sides() -> None:
-    with pytest.raises(DataError, match="1 queries have no predictions, first 2"):
-        qvhighlights({1: []}, {1: [[0, 1]], 2: [[0, 1]]})
-    with pytest.raises(DataError, match="query 1 has no ground-truth moment"):
-        qvhighlights({1: []}, {1: []})
+def test_a_moment_of_another_length_is_a_false_positive_and_a_query_without_the_length_left_out() -> None:
+    truths: Lists = {1: [[0.0, 4.0], [40.0, 100.0]], 2: [[0.0, 20.0]]}
+    found = qvhighlights({1: [[40.0, 100.0, 0.9], [0.0, 4.0, 0.8]], 2: []}, truths, lengths=True)
+    assert (found["mAP-short"], found["mAP-middle"], found["mAP-long"]) == (50, 0, 100)
 
 
 @pytest.mark.parametrize("lengths", [False, True])
-def test_the_part_knows_its_numbers_before_it_scores(lengths: bool) -> None:
-    metric = QVHighlights(QVHighlightsOptions(lengths=lengths))
+@pytest.mark.parametrize("all_thresholds", [False, True])
+def test_the_part_knows_its_numbers_before_it_scores(lengths: bool, all_thresholds: bool) -> None:
+    metric = QVHighlights(QVHighlightsOptions(lengths=lengths, all_thresholds=all_thresholds))
     truths: Lists = {1: [[0.0, 4.0], [10.0, 30.0], [40.0, 100.0]]}
-    assert tuple(metric(truths, truths)) == metric.names
-    assert set(metric(truths, truths).values()) == ({100.0} if not lengths else {100.0, 100 * 1 / 3, 50.0})
+    found = metric(truths, truths)
+    assert tuple(found) == metric.names
+    full = (*metric.per_query(truths, truths),)
+    assert full == metric.names[: len(full)]
+    assert len(full) == (21 if all_thresholds else 5)
+    assert {found[name] for name in full} == {100.0}
+    if lengths:
+        assert [found[f"mAP-{name}"] for name in ("short", "middle", "long")] == [100.0, 50.0, pytest.approx(100 / 3)]
     assert metric.primary == "mAP"
-    assert metric.primary in metric.names
-    assert set(metric.per_query(truths, truths)) == {"R1@0.5", "R1@0.7", "mAP@0.5", "mAP@0.75", "mAP"}
 
 
 def test_the_part_is_registered_with_its_paper_and_prints_its_rule() -> None:
     part = next(part for part in PARTS if part.name == "qvhighlights")
     metric = part.factory(part.options())
-    assert isinstance(metric, Metric)
     assert (part.kind, len(part.papers)) == ("metric", 1)
-    assert all(word in metric.rule for word in (">= m", "first 10 moments", "0.5:0.05:0.95"))
+    assert all(word in metric.rule for word in (">= m", "first 10 moments", "0.5:0.05:0.95", "HL-x"))
 
 
-def test_numbers_are_those_of_the_official_evaluation(shared: Path) -> None:
-    """200 queries of the validation split with made predictions: ties, unsorted, degenerate, more than ten."""
-    file = shared / "golden" / "qvhighlights_eval.json"
-    if not file.exists():
-        pytest.skip(f"no {file}")
-    record = json.loads(file.read_text())
-    assert list(THRESHOLDS) == record["iou_thresholds_ap"]
-    record = record["sets"]["generated_200"]
-    predictions: Lists = {each["qid"]: each["pred_relevant_windows"] for each in record["predictions"]}
-    truths: Lists = {each["qid"]: each["relevant_windows"] for each in record["ground_truth"]}
-    official = record["official"]
-    precisions = average_precisions(predictions, truths)
-    np.testing.assert_allclose(precisions, [record["per_query"][str(qid)]["ap"] for qid in truths], atol=1e-11)
-    for at, threshold in enumerate(THRESHOLDS):
-        assert round(100 * precisions[:, at].mean(), 2) == official["full"]["MR-mAP"][f"{threshold:g}"]
-    found = {name: round(value, 2) for name, value in qvhighlights(predictions, truths, lengths=True).items()}
-    brief = official["brief"]
-    assert found == {
-        **{name: brief[f"MR-full-{name}"] for name in ("R1@0.5", "R1@0.7", "mAP@0.5", "mAP@0.75", "mAP")},
-        **{f"mAP-{name}": brief[f"MR-{name}-mAP"] for name in ("short", "middle", "long")},
-    }
-    firsts = per_query(predictions, truths)["R1@0.5"]
-    assert firsts.tolist() == [float(record["per_query"][str(qid)]["top1_best_iou"] >= 0.5) for qid in truths]
+def test_the_part_scores_highlights_too() -> None:
+    metric = QVHighlights(QVHighlightsOptions())
+    scores: Lists = {1: [0.1, 0.9, 0.5]}
+    ratings: Lists = {1: [[0, 1], [4, 0], [2, 3]]}
+    assert metric.highlights(scores, ratings) == highlights(scores, ratings)
+    assert tuple(metric.highlights(scores, ratings)) == metric.highlight_names
+    assert metric.highlight_names[-1] == "HL-VeryGood-Hit1"

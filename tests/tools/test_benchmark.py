@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -57,8 +58,33 @@ def test_the_crops_by_span_are_those_of_roi_align(tool: ModuleType) -> None:
     tool.check("roi_align", pair)
 
 
+def test_the_scores_by_query_are_those_of_the_rules(tool: ModuleType) -> None:
+    moments, clips, listed, suppressed = tool.scoring(queries=30, sentences=30)
+    assert len(moments.ours()) == 4 * 21
+    assert len(clips.ours()) == 6
+    for pair in (moments, clips, listed, suppressed):
+        between = [0 < float(value) < 100 for value in pair.ours().values()]
+        assert sum(between) > len(between) / 2
+        tool.check("scoring", pair)
+    assert listed.ours() != suppressed.ours()
+
+
+def test_features_are_read_alike_from_both_kinds_of_files(tool: ModuleType) -> None:
+    for pair in tool.features(i3d=3, slowfast=2):
+        assert pair.ours()["batch"].any()
+        tool.check("features", pair)
+
+
+def test_results_may_be_arrays(tool: ModuleType) -> None:
+    one, other = (lambda: {"sum": np.array([6.0])}), (lambda: {"sum": np.array([6.1])})
+    tool.check("sum", tool.Pair("equal", one, one))
+    with pytest.raises(tool.DifferentError, match="sum, not equal: sum: "):
+        tool.check("sum", tool.Pair("not equal", one, other))
+
+
 def test_moments_close_together_contend(tool: ModuleType) -> None:
-    apart, close = (tool._asked(20, 5, spread) for spread in (1.0, 0.02))
+    asked = sys.modules[tool.matching.__module__]._asked
+    apart, close = (asked(20, 5, spread) for spread in (1.0, 0.02))
     for rows, most in ((apart, 1.0), (close, 0.02)):
         moments = torch.stack(list(rows.moments))
         assert ((moments[..., 1] >= 0) & (moments[..., 1] <= moments[..., 2]) & (moments[..., 2] <= 1)).all()
@@ -67,7 +93,7 @@ def test_moments_close_together_contend(tool: ModuleType) -> None:
 
 
 def test_every_benchmark_has_a_pair_and_a_docstring(tool: ModuleType) -> None:
-    assert set(tool.BENCHMARKS) == {"matching", "roi_align"}
+    assert set(tool.BENCHMARKS) == {"features", "matching", "roi_align", "scoring"}
     for made in tool.BENCHMARKS.values():
         assert made.__doc__
         cases = [pair.case for pair in made()]
@@ -133,7 +159,7 @@ def test_sides_that_differ_end_the_program(
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["speed"], "error: NAME = speed: no such benchmark; there are matching, roi_align\n"),
+        (["speed"], "error: NAME = speed: no such benchmark; there are features, matching, roi_align, scoring\n"),
         (["--repeat", "0"], "error: --repeat = 0: must be at least 1\n"),
         (["--threads", "0"], "error: --threads = 0: must be at least 1\n"),
     ],

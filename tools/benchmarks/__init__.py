@@ -1,0 +1,1 @@
+"""What ``tools/benchmark.py`` times: a module a benchmark, with a function that gives its pairs."""

@@ -43,7 +43,7 @@ def collate(
         extent=torch.tensor([entry.extent_s for entry in excerpts], dtype=torch.float32),
         pairs=torch.tensor([[text, video] for text, video in enumerate(own)], dtype=torch.long),
         key=torch.tensor([query_key(query.id) for query in queries], dtype=torch.long),
-        gold=_placed(queries, [query.moments for query in queries], excerpts),
+        gold=_placed(queries, [_learned(query) for query in queries], excerpts),
         meta=Meta(
             ids=tuple(query.id for query in queries),
             queries=tuple(query.text for query in queries),
@@ -57,6 +57,11 @@ def collate(
 def labelled(queries: Iterable[Query]) -> bool:
     """Whether people have scored how well stretches of a video fit its text, for one of the queries at least."""
     return any(query.saliency is not None for query in queries)
+
+
+def _learned(query: Query) -> Stretches:
+    """The moments that training sees; those of weight 0 are for scoring alone."""
+    return [moment for moment in query.moments if moment[2]]
 
 
 def _placed(queries: Sequence[Query], stretches: Sequence[Stretches], excerpts: Sequence[Excerpt]) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,9 +19,11 @@ class Query:
     """One sentence asked of one video.
 
     id: unique within the dataset. duration: annotated length of the video, seconds. moments: start and end in seconds
-    and a weight, any number of them. place: ``file:line`` it was read from, for messages. saliency: start and end in
-    seconds of stretches whose fit to the text people have scored, and the score, larger is better; None where the
-    dataset has no such labels.
+    and a weight, any number of them; one of weight 0 counts in scoring and is not learned from, such as the moment of
+    an annotator whom the others contradict. place: ``file:line`` it was read from, for messages. saliency: start and
+    end in seconds of stretches whose fit to the text people have scored, and the score, larger is better; None where
+    the dataset has no such labels. ratings: what each annotator gave each of those stretches, for rules that ask each
+    of them; None where only their sum is known.
     """
 
     id: int | str
@@ -30,12 +33,18 @@ class Query:
     moments: tuple[tuple[float, float, float], ...]
     place: str
     saliency: tuple[tuple[float, float, float], ...] | None = None
+    ratings: tuple[tuple[int, ...], ...] | None = None
 
 
 class FeatureSource(ABC):
     """Features of each video. name: what messages call it."""
 
     name: str
+
+    @property
+    def origin(self) -> str:
+        """What the features are, wherever they lie: the file's or folder's name, without its ending."""
+        return Path(self.name).stem
 
     @abstractmethod
     def videos(self) -> frozenset[str]:
@@ -53,22 +62,27 @@ class FeatureSource(ABC):
 class Dataset(ABC):
     """Built as ``Dataset(options, root)``; ``root`` is the folder that relative paths of the recipe start from.
 
-    splits: names of all splits. train, test: which of them is trained and tested on. validation: None where the field
-    has none. homepage: where to get the files.
+    splits: names of all splits. train: which of them is trained on. validation: which of them choices are made on; None
+    where the field has none. Any other split is read only where a recipe or a command names it, so that test labels are
+    never used unasked. rated_clip_s: seconds of the clips whose fit to the text people have rated; None where they have
+    not. homepage: where to get the files.
     """
 
-    splits: ClassVar[tuple[str, ...]]
+    splits: tuple[str, ...]
     train: ClassVar[str] = "train"
-    validation: ClassVar[str | None] = None
-    test: ClassVar[str] = "test"
+    validation: str | None = None
+    rated_clip_s: float | None = None
     homepage: ClassVar[str] = ""
 
     def __init__(self, options: Any, root: Path) -> None:
         self.options, self.root = options, root
 
     @abstractmethod
-    def missing(self) -> list[str]:
-        """Files looked for and not found, one line each with where to get it; empty where it can be used."""
+    def missing(self, splits: Sequence[str] | None = None) -> list[str]:
+        """Files looked for and not found, one line each with where to get it; empty where it can be used.
+
+        splits: those whose files are wanted; None: all.
+        """
 
     @abstractmethod
     def queries(self, split: str) -> list[Query]:

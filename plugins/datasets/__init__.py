@@ -7,10 +7,14 @@ from typing import Final
 from framework.core.part import Paper, Part
 from framework.hookspecs import hookimpl
 from framework.targets.papers import MOMENT_DETR
+from plugins.datasets.activitynet import ActivityNet
 from plugins.datasets.charades_sta import CharadesSta, CharadesStaOptions
+from plugins.datasets.didemo import Didemo, DidemoOptions
+from plugins.datasets.jsonl import JsonLines, JsonLinesOptions
 from plugins.datasets.qvhighlights import QVHighlights, QVHighlightsOptions
 from plugins.datasets.synthetic import Synthetic, SyntheticOptions
-from plugins.datasets.tacos import Tacos, TacosOptions
+from plugins.datasets.tacos import Tacos
+from plugins.datasets.timed_sentences import TimedSentencesOptions
 
 CHARADES_STA: Final = Paper(
     "TALL: Temporal Activity Localization via Language Query",
@@ -35,6 +39,29 @@ CHARADES: Final = Paper(
 }""",
 )
 
+DIDEMO: Final = Paper(
+    "Localizing Moments in Video with Natural Language",
+    """@inproceedings{hendricks2017localizing,
+  author = {Hendricks, Lisa Anne and Wang, Oliver and Shechtman, Eli and Sivic, Josef and Darrell, Trevor
+            and Russell, Bryan},
+  title = {Localizing Moments in Video with Natural Language},
+  booktitle = {IEEE International Conference on Computer Vision (ICCV)},
+  pages = {5803--5812},
+  year = {2017}
+}""",
+)
+
+ACTIVITYNET_CAPTIONS: Final = Paper(
+    "Dense-Captioning Events in Videos",
+    """@inproceedings{krishna2017dense,
+  author = {Krishna, Ranjay and Hata, Kenji and Ren, Frederic and Fei-Fei, Li and Niebles, Juan Carlos},
+  title = {Dense-Captioning Events in Videos},
+  booktitle = {IEEE International Conference on Computer Vision (ICCV)},
+  pages = {706--715},
+  year = {2017}
+}""",
+)
+
 TACOS: Final = Paper(
     "Grounding Action Descriptions in Videos",
     """@article{regneri2013grounding,
@@ -54,7 +81,10 @@ def register_parts() -> list[Part]:
     """Give the datasets to the framework."""
     return [
         Part("dataset", "charades_sta", CharadesSta, CharadesStaOptions, (CHARADES_STA, CHARADES)),
-        Part("dataset", "tacos", Tacos, TacosOptions, (TACOS, CHARADES_STA)),
+        Part("dataset", "didemo", Didemo, DidemoOptions, (DIDEMO,)),
+        Part("dataset", "tacos", Tacos, TimedSentencesOptions, (TACOS, CHARADES_STA)),
+        Part("dataset", "activitynet", ActivityNet, TimedSentencesOptions, (ACTIVITYNET_CAPTIONS,)),
         Part("dataset", "qvhighlights", QVHighlights, QVHighlightsOptions, (MOMENT_DETR,)),
+        Part("dataset", "jsonl", JsonLines, JsonLinesOptions),
         Part("dataset", "synthetic", Synthetic, SyntheticOptions),
     ]

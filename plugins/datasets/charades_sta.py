@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import math
 from collections.abc import Iterator
@@ -13,16 +12,24 @@ from typing import Final
 import attrs
 
 from framework.core.options import option
-from framework.data.dataset import Dataset, Query
+from framework.data.dataset import Query
 from framework.data.simulation import Interval
 from framework.errors import DataError
+from plugins.datasets.annotation_files import (
+    LONGEST_S,
+    AnnotationFiles,
+    Dropped,
+    printable,
+    read_text,
+    require_name,
+    split_lines,
+)
 
 HOMEPAGE: Final = "https://github.com/jiyanggao/TALL"
+SOURCE: Final = f"Charades-STA is at {HOMEPAGE}"
+SOURCE_CSV: Final = "It is part of Charades: https://prior.allenai.org/projects/charades"
 CLASSES: Final = 157
 COLUMNS: Final = ("id", "scene", "actions", "length")
-
-Dropped = tuple[str, str]
-"""Place and reason of a line that was left out."""
 
 REVERSED: Final = frozenset({("LEOL6", 8.0, 7.0), ("IOL8Q", 20.9, 12.0), ("AKKWU", 38.0, 13.0)})
 """Video, start and end of the reversed moments in the published training file (four lines), which the field drops."""
@@ -49,7 +56,7 @@ class CharadesStaOptions:
     annotations: str = option("", doc="folder with the two text and two CSV files, from the data root; empty: the root")
 
 
-class CharadesSta(Dataset):
+class CharadesSta(AnnotationFiles):
     """Charades-STA: 12,404 training and 3,720 test queries, about 30 s a video, one moment a query.
 
     The field has no validation split. A query's id is its split and line number, as ``test_17``: stable whatever is
@@ -60,46 +67,17 @@ class CharadesSta(Dataset):
     homepage = HOMEPAGE
 
     def __init__(self, options: CharadesStaOptions, root: Path) -> None:
-        super().__init__(options, root)
-        self.folder = root / options.annotations
-        self._kept: dict[str, tuple[list[Query], list[Dropped]]] = {}
+        super().__init__(options, root, options.annotations)
 
-    def missing(self) -> list[str]:
+    def files(self, split: str) -> list[tuple[Path, str]]:
         return [
-            f"{path}: not found. {source}"
-            for split in self.splits
-            for path, source in (
-                (self._text(split), f"Charades-STA is at {HOMEPAGE}"),
-                (self._csv(split), "It is part of Charades: https://prior.allenai.org/projects/charades"),
-            )
-            if not path.is_file()
+            (self.folder / f"charades_sta_{split}.txt", SOURCE),
+            (self.folder / f"Charades_v1_{split}.csv", SOURCE_CSV),
         ]
 
-    def queries(self, split: str) -> list[Query]:
-        return self._read(split)[0]
-
-    def dropped(self, split: str) -> list[Dropped]:
-        return self._read(split)[1]
-
-    def fingerprint(self) -> str:
-        digest = hashlib.sha256()
-        for split in self.splits:
-            for path in (self._text(split), self._csv(split)):
-                content = _content(path)
-                digest.update(f"{path.name} {len(content)}\n".encode() + content)
-        return digest.hexdigest()
-
-    def _read(self, split: str) -> tuple[list[Query], list[Dropped]]:
-        self.require(split)
-        if split not in self._kept:
-            self._kept[split] = read_queries(self._text(split), split, read_videos(self._csv(split)))
-        return self._kept[split]
-
-    def _text(self, split: str) -> Path:
-        return self.folder / f"charades_sta_{split}.txt"
-
-    def _csv(self, split: str) -> Path:
-        return self.folder / f"Charades_v1_{split}.csv"
+    def read(self, split: str) -> tuple[list[Query], list[Dropped]]:
+        (text, _), (csv_file, _) = self.files(split)
+        return read_queries(text, split, read_videos(csv_file))
 
 
 def read_queries(path: Path, split: str, videos: dict[str, Video]) -> tuple[list[Query], list[Dropped]]:
@@ -119,7 +97,7 @@ def read_queries(path: Path, split: str, videos: dict[str, Video]) -> tuple[list
         video = videos.get(name)
         if video is None:
             raise DataError(
-                f'{place}: video "{name}" is not in the CSV of this split. Add its line, or remove this one.'
+                f'{place}: video "{printable(name)}" is not in the CSV of this split. Add its line, or remove this one.'
             )
         if start >= end and (name, start, end) not in REVERSED:
             raise DataError(f"{place}: start {start} s, end {end} s: a moment must end after it starts. Mend the line.")
@@ -139,7 +117,7 @@ def read_videos(path: Path) -> dict[str, Video]:
     videos: dict[str, Video] = {}
     for place, row in _records(path):
         video = Video(
-            row["id"],
+            require_name(row["id"], f"{place}: id"),
             _seconds(row["length"], "length", place, positive=True),
             row["scene"],
             _actions(row["actions"], place),
@@ -148,21 +126,23 @@ def read_videos(path: Path) -> dict[str, Video]:
         known = videos.setdefault(video.id, video)
         if known.duration != video.duration:
             raise DataError(
-                f'{place}: video "{video.id}" has length {video.duration} s here, {known.duration} s at {known.place}. '
-                "One video has one length: remove one of the lines."
+                f'{place}: video "{printable(video.id)}" has length {video.duration} s here, {known.duration} s at '
+                f"{known.place}. One video has one length: remove one of the lines."
             )
     return videos
 
 
 def _records(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
     """Place and fields of each CSV line; a header or line that breaks the form is an error."""
-    reader = csv.DictReader(io.StringIO(_decode(path), newline=""), strict=True)
+    reader = csv.DictReader(io.StringIO(_text(path, SOURCE_CSV), newline=""), strict=True)
     first = 1
     try:
         columns = reader.fieldnames or ()
         absent = [column for column in COLUMNS if column not in columns]
         if absent:
             raise DataError(f"{path}:1: no column {', '.join(absent)}. The header must name {', '.join(COLUMNS)}.")
+        if len(set(columns)) < len(columns):
+            raise DataError(f"{path}:1: the header names a column twice. Name each once.")
         first = reader.line_num + 1
         for row in reader:
             place = f"{path}:{reader.line_num}"
@@ -182,9 +162,11 @@ def _actions(field: str, place: str) -> tuple[Interval, ...]:
 def _action(entry: str, place: str) -> Interval:
     parts = entry.split()
     label = parts[0][1:] if parts and parts[0].startswith("c") else ""
-    if len(parts) != 3 or not (label.isascii() and label.isdigit()) or int(label) >= CLASSES:
+    digits = label.isascii() and label.isdigit() and len(label) == 3
+    if len(parts) != 3 or not digits or int(label) >= CLASSES:
         raise DataError(
-            f'{place}: action "{entry}": must be class (c000 to c{CLASSES - 1}), start and end, as c077 12.10 18.00.'
+            f'{place}: action "{printable(entry)}": must be class (c000 to c{CLASSES - 1}), start and end, as '
+            "c077 12.10 18.00."
         )
     return Interval(int(label), *(_seconds(value, "action", place) for value in parts[1:]))
 
@@ -193,49 +175,39 @@ def _parse(line: str, place: str) -> tuple[str, float, float, str]:
     head, *rest = line.split("##")
     fields, text = head.split(), "".join(rest)
     if len(rest) != 1 or len(fields) != 3:
-        raise DataError(f'{place}: "{_short(line)}": must be VIDEO START END##SENTENCE, times in seconds.')
-    if not text.strip(" ."):
-        raise DataError(f'{place}: "{_short(line)}": the sentence after ## is empty. Add it, or remove the line.')
+        raise DataError(f'{place}: "{printable(line)}": must be VIDEO START END##SENTENCE, times in seconds.')
+    if not any(character.isalnum() for character in text):
+        raise DataError(f'{place}: "{printable(line)}": the sentence after ## is empty. Add it, or remove the line.')
     return fields[0], _seconds(fields[1], "start", place), _seconds(fields[2], "end", place), text
 
 
 def _seconds(value: str, name: str, place: str, *, positive: bool = False) -> float:
     rule = "more than 0" if positive else "0 or more"
     try:
-        seconds = float(value.replace("_", "?"))  # Python's own grouping of digits is no number to anybody else
+        # Python's own grouping of digits, and digits of other scripts, are no number to anybody else.
+        seconds = float(value) if value.isascii() and "_" not in value else math.nan
     except ValueError:
         seconds = math.nan
-    if not math.isfinite(seconds) or seconds < 0 or (positive and not seconds):
-        raise DataError(f'{place}: {name} "{_short(value)}": must be a number of seconds, {rule}.')
+    if not 0 <= seconds <= LONGEST_S or (positive and not seconds):
+        raise DataError(
+            f'{place}: {name} "{printable(value)}": must be a number of seconds, {rule} and at most {LONGEST_S:g}.'
+        )
     return seconds
 
 
 def _lines(path: Path) -> Iterator[tuple[str, str]]:
-    """Place and text of each line; what follows the last line break is a line unless it is empty."""
-    # Not splitlines, which also cuts at characters that no editor counts as a line.
-    *lines, last = _decode(path).split("\n")
-    return ((f"{path}:{number}", line.rstrip("\r")) for number, line in enumerate([*lines, last] if last else lines, 1))
+    """Place and text of each line."""
+    return ((f"{path}:{number}", line) for number, line in enumerate(split_lines(_text(path, SOURCE)), 1))
+
+
+def _text(path: Path, source: str) -> str:
+    """The text of a file. UTF-8 allows the byte 0, but there it means UTF-16, or a copy that was never finished."""
+    text = read_text(path, source)
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise DataError(f"{path}:{line}: byte 0x00 is no text. Convert the file to UTF-8, or get it again.")
+    return text
 
 
 def _number(place: str) -> str:
     return place.rpartition(":")[2]
-
-
-def _short(value: str) -> str:
-    return value if len(value) <= 60 else value[:57] + "..."
-
-
-def _decode(path: Path) -> str:
-    try:
-        return _content(path).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        byte = error.object[error.start]
-        raise DataError(f"{path}:{line}: byte 0x{byte:02x} is not UTF-8. Convert the file to UTF-8.") from None
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}). Charades-STA: {HOMEPAGE}") from None

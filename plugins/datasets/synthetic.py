@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import count, islice
 from pathlib import Path
@@ -76,7 +76,7 @@ class Synthetic(Dataset):
         self.script_constants = ScriptConstants()
         self.constants = SIMULATION
 
-    def missing(self) -> list[str]:
+    def missing(self, splits: Sequence[str] | None = None) -> list[str]:
         return []
 
     def queries(self, split: str) -> list[Query]:

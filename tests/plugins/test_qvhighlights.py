@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from framework.data.dataset import Query
 from framework.errors import DataError
-from plugins.datasets import register_parts
-from plugins.datasets.qvhighlights import QVHighlights, QVHighlightsOptions, read_queries
+from plugins.datasets.qvhighlights import TEST_LABELLED, QVHighlights, QVHighlightsOptions
 
 FINE: dict[str, Any] = {
     "qid": 7,
@@ -27,7 +26,7 @@ FINE: dict[str, Any] = {
 
 
 def write(folder: Path, *records: Any, end: str = "") -> QVHighlights:
-    """A folder with the same lines for both splits; text is written as it is."""
+    """A folder with the same lines for all splits; text is written as it is."""
     lines = [record if isinstance(record, str) else json.dumps(record) for record in records]
     for split in QVHighlights.splits:
         (folder / f"highlight_{split}_release.jsonl").write_text("\n".join(lines) + end)
@@ -75,13 +74,58 @@ def test_the_first_real_training_query_is_as_written(real: QVHighlights) -> None
     assert first.place.endswith("highlight_train_release.jsonl:1")
 
 
-def test_the_test_split_has_no_labels_so_val_is_tested(real: QVHighlights) -> None:
-    assert (real.splits, real.train, real.validation, real.test) == (("train", "val"), "train", None, "val")
-    assert real.missing() == []
-    with pytest.raises(DataError, match='split "test": must be one of train, val'):
-        real.queries("test")
-    ids = [query.id for split in real.splits for query in real.queries(split)]
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_moments_and_ratings_of_the_real_files_are_as_written(real: QVHighlights, split: str) -> None:
+    text = (real.folder / f"highlight_{split}_release.jsonl").read_text()
+    for query, record in zip(real.queries(split), map(json.loads, filter(None, text.split("\n"))), strict=True):
+        assert (query.id, query.video, query.duration) == (record["qid"], record["vid"], record["duration"])
+        assert [list(moment) for moment in query.moments] == [[*window, 1] for window in record["relevant_windows"]]
+        assert query.ratings == tuple(map(tuple, record["saliency_scores"]))
+        assert [start for start, _, _ in query.saliency or ()] == [2 * clip for clip in record["relevant_clip_ids"]]
+
+
+def test_choices_are_made_on_val_and_ids_of_all_real_queries_differ(real: QVHighlights) -> None:
+    assert (real.splits, real.train, real.validation) == (("train", "val", "test"), "train", "val")
+    assert real.rated_clip_s == 2.0
+    assert real.missing(["train", "val"]) == []
+    ids = [query.id for split in ("train", "val") for query in real.queries(split)]
     assert len(set(ids)) == len(ids) == 7218 + 1550
+
+
+def test_the_test_split_is_read_without_labels_and_with_them_where_there_are(tmp_path: Path) -> None:
+    """Without them its queries have no moments, which no rule scores."""
+    data = write(tmp_path, FINE)
+    bare = {key: FINE[key] for key in ("qid", "query", "duration", "vid")}
+    release, labelled = tmp_path / "highlight_test_release.jsonl", tmp_path / TEST_LABELLED
+    release.write_text(json.dumps(bare))
+    (query,) = data.queries("test")
+    assert (query.id, query.moments, query.saliency, query.ratings) == (7, (), None, None)
+    assert query.place == f"{release}:1"
+    before = data.fingerprint()
+    labelled.write_text(json.dumps(FINE))
+    again = QVHighlights(QVHighlightsOptions(), tmp_path)
+    (query,) = again.queries("test")
+    assert query.moments == ((2.0, 6.0, 1.0), (10.0, 12.0, 1.0))
+    assert query.ratings == ((4, 3, 2), (0, 0, 1), (4, 4, 4))
+    assert query.place == f"{labelled}:1"
+    assert again.fingerprint() != before
+    labelled.write_text(json.dumps(bare))
+    with pytest.raises(DataError, match='has no "relevant_windows"'):
+        QVHighlights(QVHighlightsOptions(), tmp_path).queries("test")
+
+
+def test_an_absent_test_file_is_named_with_the_other_and_keeps_nobody_from_training(tmp_path: Path) -> None:
+    data = write(tmp_path, FINE)
+    (tmp_path / "highlight_test_release.jsonl").unlink()
+    assert data.missing(["train", "val"]) == []
+    assert len(data.fingerprint()) == 64
+    (line,) = data.missing()
+    assert data.missing(["test"]) == [line]
+    assert "highlight_test_release.jsonl: not found" in line
+    assert TEST_LABELLED in line
+    assert "https://" in line
+    (tmp_path / TEST_LABELLED).write_text(json.dumps(FINE))
+    assert data.missing() == []
 
 
 CLIPS = st.lists(
@@ -102,13 +146,14 @@ def test_what_is_written_is_read(
     qid: int | str,
     last: bool,
 ) -> None:
-    path = tmp_path_factory.mktemp("round") / "highlight_val_release.jsonl"
+    folder = tmp_path_factory.mktemp("round")
+    path = folder / "highlight_val_release.jsonl"
     record: dict[str, Any] = {"qid": qid, "query": " a dog ", "duration": 120, "vid": "v", "relevant_windows": windows}
     if labelled:
         record |= {"relevant_clip_ids": [i for i, _ in clips], "saliency_scores": [scores for _, scores in clips]}
-    path.write_text(json.dumps(record) + "\n" * last)
+    data = write(folder, record, end="\n" * last)
     saliency = tuple((2.0 * i, 2.0 * i + 2, float(sum(scores))) for i, scores in clips)
-    assert read_queries(path) == [
+    assert data.queries("val") == [
         Query(
             qid,
             "a dog",
@@ -117,6 +162,7 @@ def test_what_is_written_is_read(
             tuple((float(start), float(end), 1.0) for start, end in windows),
             f"{path}:1",
             saliency if labelled else None,
+            tuple(ratings for _, ratings in clips) if labelled else None,
         )
     ]
 
@@ -133,6 +179,7 @@ def test_what_is_written_is_read(
         ({"duration": 0}, "duration = 0: must be a number above 0"),
         ({"duration": "150"}, 'duration = "150": must be a number above 0'),
         ({"duration": 140}, "duration = 140: the same video lasts 150 s at "),
+        ({"duration": 1e300}, "duration = 1e+300: must be seconds, at most 1e+06"),
         ({"relevant_windows": []}, "relevant_windows = []: must have a window at least"),
         ({"relevant_windows": None}, "relevant_windows = null: must be a list"),
         ({"relevant_windows": [[2, 6], [8]]}, "relevant_windows[1] = [8]: must be [start, end]"),
@@ -141,9 +188,12 @@ def test_what_is_written_is_read(
         ({"relevant_windows": [[-2, 2]]}, "must be seconds with 0 <= start < end"),
         ({"relevant_windows": [[148, 152]]}, "must be seconds with 0 <= start < end <= 150"),
         ({"relevant_clip_ids": [1, 2]}, "has 2 relevant_clip_ids and 3 saliency_scores"),
-        ({"relevant_clip_ids": [1, 2, 75]}, "relevant_clip_ids[2] = 75: must be a whole number, 0 to 74 in a video"),
-        ({"relevant_clip_ids": [1, 2, 2.0]}, "relevant_clip_ids[2] = 2.0: must be a whole number"),
-        ({"relevant_clip_ids": [1, 2, 1]}, "relevant_clip_ids[2] = 1: must be a whole number, 0 to 74"),
+        (
+            {"relevant_clip_ids": [1, 2, 75]},
+            "relevant_clip_ids[2] = 75: must be one of the 75 clips of 2 s in a video of 150 s",
+        ),
+        ({"relevant_clip_ids": [1, 2, 2.0]}, "relevant_clip_ids[2] = 2.0: must be one of the 75 clips"),
+        ({"relevant_clip_ids": [1, 2, 1]}, "relevant_clip_ids[2] = 1: must be one of the 75 clips"),
         ({"saliency_scores": [[4, 3, 2], [0, 0, 1], [4, 4]]}, "saliency_scores[2] = [4, 4]: must be 3 whole numbers"),
         ({"saliency_scores": [[4, 3, 2], [0, 0, 5], [4, 4, 4]]}, "saliency_scores[1] = [0, 0, 5]: must be 3 whole"),
         ({"saliency_scores": [[4, 3, 2], 3, [4, 4, 4]]}, "saliency_scores[1] = 3: must be 3 whole numbers, 0 to 4"),
@@ -186,7 +236,7 @@ def test_a_line_that_is_no_object_is_one_message(tmp_path: Path, line: str, mess
 def test_an_empty_file_and_a_missing_one_are_refused(tmp_path: Path) -> None:
     data = QVHighlights(QVHighlightsOptions(), tmp_path)
     names = [Path(line.split(": not found")[0]).name for line in data.missing()]
-    assert names == ["highlight_train_release.jsonl", "highlight_val_release.jsonl"]
+    assert names == [f"highlight_{split}_release.jsonl" for split in ("train", "val", "test")]
     with pytest.raises(DataError, match=r"cannot be read .*https://"):
         data.queries("val")
     with pytest.raises(DataError, match="no query in this split"):
@@ -199,13 +249,4 @@ def test_the_fingerprint_changes_with_any_file(tmp_path: Path) -> None:
     for path in sorted(tmp_path.iterdir()):
         path.write_text(path.read_text() + " ")
         found.add(data.fingerprint())
-    assert len(found) == 3
-
-
-def test_the_plugin_registers_the_datasets_with_their_papers() -> None:
-    parts = {part.name: part for part in register_parts()}
-    for name in ("tacos", "qvhighlights"):
-        assert parts[name].kind == "dataset"
-        assert parts[name].summary.endswith(".")
-        assert parts[name].papers
-        assert all(paper.bibtex.count("{") == paper.bibtex.count("}") for paper in parts[name].papers)
+    assert len(found) == 4

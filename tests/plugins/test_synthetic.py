@@ -195,14 +195,16 @@ def test_another_process_makes_the_same_data() -> None:
 
 def test_nothing_is_missing_and_a_split_that_does_not_exist_is_refused() -> None:
     data = made()
-    assert data.missing() == []
-    assert (data.train, data.validation, data.test) == ("train", "val", "test")
+    assert data.missing() == data.missing(["test"]) == []
+    assert (data.train, data.validation) == ("train", "val")
     with pytest.raises(DataError, match=r'split "validation": must be one of train, val, test'):
         data.queries("validation")
 
 
 def test_the_plugin_registers_every_dataset() -> None:
     parts = {part.name: part for part in register_parts()}
-    assert set(parts) == {"charades_sta", "qvhighlights", "synthetic", "tacos"}
+    assert set(parts) == {"activitynet", "charades_sta", "didemo", "jsonl", "qvhighlights", "synthetic", "tacos"}
     assert all(part.kind == "dataset" and part.summary.endswith(".") for part in parts.values())
-    assert all(paper.bibtex.count("{") == paper.bibtex.count("}") for paper in parts["charades_sta"].papers)
+    assert {name for name, part in parts.items() if not part.papers} == {"jsonl", "synthetic"}
+    papers = [paper for part in parts.values() for paper in part.papers]
+    assert all(paper.bibtex.count("{") == paper.bibtex.count("}") for paper in papers)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from framework.data.dataset import Query
 from framework.errors import DataError
-from plugins.datasets.tacos import Tacos, TacosOptions, read_queries
+from plugins.datasets.tacos import Tacos
+from plugins.datasets.timed_sentences import TimedSentencesOptions
 
 FINE = {"timestamps": [[10, 20]], "sentences": ["He cuts it"], "fps": 10, "num_frames": 100}
 
@@ -21,12 +22,12 @@ def write(folder: Path, content: Any) -> Tacos:
     """A folder with the same content for every split; text is written as it is."""
     for split in Tacos.splits:
         (folder / f"{split}.json").write_text(content if isinstance(content, str) else json.dumps(content))
-    return Tacos(TacosOptions(), folder)
+    return Tacos(TimedSentencesOptions(), folder)
 
 
 @pytest.fixture(scope="module")
 def real(shared: Path) -> Tacos:
-    return Tacos(TacosOptions(annotations="tacos"), shared / "data")
+    return Tacos(TimedSentencesOptions(annotations="tacos"), shared / "data")
 
 
 @pytest.mark.parametrize(
@@ -43,6 +44,20 @@ def test_the_real_files_give_the_counts_of_the_official_loader(
     assert sum(end > each["num_frames"] for each in written.values() for _, end in each["timestamps"]) == clamped
     assert all(0 <= start < end <= query.duration for query in found for start, end, _ in query.moments)
     assert not any(query.text != query.text.strip() for query in found)
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_every_real_moment_is_its_frames_over_the_frames_a_second(real: Tacos, split: str) -> None:
+    written = json.loads((real.folder / f"{split}.json").read_text())
+    expected = [
+        (name.removesuffix(".avi"), frames["num_frames"] / frames["fps"], start / frames["fps"], text.strip())
+        for name, frames in written.items()
+        for (start, _), text in zip(frames["timestamps"], frames["sentences"], strict=True)
+    ]
+    ends = [min(end, each["num_frames"]) / each["fps"] for each in written.values() for _, end in each["timestamps"]]
+    found = real.queries(split)
+    assert [(query.video, query.duration, query.moments[0][0], query.text) for query in found] == expected
+    assert [query.moments[0][1] for query in found] == ends
 
 
 def test_the_first_real_test_query_is_that_of_the_detr_family(real: Tacos) -> None:
@@ -62,8 +77,8 @@ def test_ids_of_all_real_queries_differ(real: Tacos) -> None:
 
 def test_the_real_folder_lacks_nothing_and_its_fingerprint_is_stable(real: Tacos, shared: Path) -> None:
     assert real.missing() == []
-    assert Tacos(TacosOptions(), shared / "data" / "tacos").fingerprint() == real.fingerprint()
-    assert (real.train, real.validation, real.test, real.features()) == ("train", "val", "test", None)
+    assert Tacos(TimedSentencesOptions(), shared / "data" / "tacos").fingerprint() == real.fingerprint()
+    assert (real.train, real.validation, real.features()) == ("train", "val", None)
 
 
 @given(st.lists(st.tuples(st.integers(-20, 120), st.integers(-20, 120)), min_size=1, max_size=6))
@@ -71,16 +86,15 @@ def test_the_real_folder_lacks_nothing_and_its_fingerprint_is_stable(real: Tacos
 def test_a_moment_is_dropped_if_empty_as_written_and_clipped_to_the_video_otherwise(
     tmp_path_factory: pytest.TempPathFactory, moments: list[tuple[int, int]]
 ) -> None:
-    path = tmp_path_factory.mktemp("tacos") / "train.json"
-    path.write_text(
-        json.dumps({"a.b.avi": {**FINE, "timestamps": moments, "sentences": [" He cuts it "] * len(moments)}})
-    )
+    folder = tmp_path_factory.mktemp("tacos")
+    record = {**FINE, "timestamps": moments, "sentences": [" He cuts it "] * len(moments)}
+    data = write(folder, {"a.b.avi": record})
     kept = [(n, s, e) for n, (s, e) in enumerate(moments) if s < e and s < 100 and e > 0]
     if not kept:
         with pytest.raises(DataError, match="no query left"):
-            read_queries(path)
+            data.queries("train")
         return
-    queries, dropped = read_queries(path)
+    queries, dropped = data.queries("train"), data.dropped("train")
     assert queries == [
         Query(
             f"a.b_{n}",
@@ -88,7 +102,7 @@ def test_a_moment_is_dropped_if_empty_as_written_and_clipped_to_the_video_otherw
             "a.b",
             10.0,
             ((max(start, 0) / 10, min(end, 100) / 10, 1.0),),
-            f'{path} ["a.b.avi"] timestamps[{n}]',
+            f'{folder / "train.json"} ["a.b.avi"] timestamps[{n}]',
         )
         for n, start, end in kept
     ]
@@ -110,6 +124,9 @@ def test_a_moment_is_dropped_if_empty_as_written_and_clipped_to_the_video_otherw
         ({"fps": 0}, "fps = 0: must be a number above 0"),
         ({"fps": None}, "fps = null: must be a number above 0"),
         ({"num_frames": -1}, "num_frames = -1: must be a number above 0"),
+        ({"num_frames": 1e300, "fps": 1e-300}, "num_frames / fps = Infinity: must be a number above 0"),
+        ({"num_frames": 10**9}, "num_frames / fps = 100000000.0: must be seconds, at most 1e+06"),
+        ({"num_frames": 1e-300, "fps": 1e300}, "num_frames / fps = 0.0: must be a number above 0"),
     ],
 )
 def test_a_malformed_record_is_one_message_with_file_and_video(
@@ -120,7 +137,7 @@ def test_a_malformed_record_is_one_message_with_file_and_video(
         data.queries("val")
     assert str(caught.value).startswith(f'{tmp_path / "val.json"} ["b.avi"]')
     assert message in str(caught.value)
-    assert "\n" not in str(caught.value)
+    assert str(caught.value).isprintable()
 
 
 def test_an_absent_key_is_named_with_its_nearest(tmp_path: Path) -> None:
@@ -137,25 +154,29 @@ def test_an_absent_key_is_named_with_its_nearest(tmp_path: Path) -> None:
         ("", "train.json:1: not JSON"),
         ('{"a.avi": {}, "a.avi": {}}', '"a.avi" is there twice'),
         ('{"a.avi": {"fps": NaN}}', "NaN is no number of JSON"),
-        ('{"a.avi": 3}', r'\["a.avi"\]: must hold timestamps'),
+        ('{"a.avi": 3}', r'\["a.avi"\]: must be an object with timestamps'),
         ("{}", "no query left of this split"),
-        (json.dumps({"a.avi": FINE, "a.mp4": FINE}), r'\["a.mp4"\]: is the video a of .*\["a.avi"\] again'),
+        ('{"\\ud800": 3}', r'"\\ud800" is half of a character'),
+        ('{"a\\n\\u2028b.avi": 3}', r'\["a\\n\\u2028b.avi"\]: must be an object'),
+        ("[" * 5000, "not an annotation"),
+        (json.dumps({"a.avi": FINE, "a.mp4": FINE}), r'\["a.mp4"\]: is the video "a" of .*\["a.avi"\] again'),
     ],
 )
 def test_a_file_of_another_form_is_one_message(tmp_path: Path, content: str, message: str) -> None:
     with pytest.raises(DataError, match=message) as caught:
         write(tmp_path, content).queries("train")
-    assert "\n" not in str(caught.value)
+    assert str(caught.value).isprintable()
 
 
 def test_files_that_are_not_there_are_listed_with_where_to_get_them(tmp_path: Path) -> None:
-    data = Tacos(TacosOptions(), tmp_path)
+    data = Tacos(TimedSentencesOptions(), tmp_path)
     assert [Path(line.split(": not found")[0]).name for line in data.missing()] == [
         "train.json",
         "val.json",
         "test.json",
     ]
     assert all("https://" in line for line in data.missing())
+    assert data.missing(["val"]) == data.missing()[1:2]
     with pytest.raises(DataError, match=r"cannot be read .*https://"):
         data.queries("test")
 
@@ -163,7 +184,7 @@ def test_files_that_are_not_there_are_listed_with_where_to_get_them(tmp_path: Pa
 def test_bytes_that_are_not_utf8_are_told_with_their_line(tmp_path: Path) -> None:
     (tmp_path / "train.json").write_bytes(b'{\n"caf\xe9": {}}')
     with pytest.raises(DataError, match=r"train.json:2: byte 0xe9 is not UTF-8"):
-        Tacos(TacosOptions(), tmp_path).queries("train")
+        Tacos(TimedSentencesOptions(), tmp_path).queries("train")
 
 
 def test_the_fingerprint_changes_with_any_file_and_a_wrong_split_is_refused(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from framework.data.glove import GLOVE, GloveOptions, GloveText
 from framework.data.holdout import hold_out
 from framework.data.loader import Loader
 from framework.data.options import DataOptions
+from framework.data.pretrained import PretrainedOptions, PretrainedText
 from framework.data.query_features import QueryFeatures, QueryFeaturesOptions
 from framework.data.rows import (
     AllPairsOptions,
@@ -24,13 +25,16 @@ from framework.data.rows import (
     OwnRows,
     rows_of,
 )
-from framework.data.sampling import Excerpt, crop_start, excerpt, middle_rows
+from framework.data.sampling import Excerpt, crop_start, excerpt, middle_rows, prepared
+from framework.data.store import StoreFeatures
+from framework.data.store_writing import plan_store, write_store
 from framework.data.text import LearnedOptions, LearnedText, TextSource, split_words
 
 PARTS: Final = (
     Part("text", "learned", LearnedText, LearnedOptions),
     Part("text", "glove", GloveText, GloveOptions, (GLOVE,)),
     Part("text", "features", QueryFeatures, QueryFeaturesOptions),
+    Part("text", "pretrained", PretrainedText, PretrainedOptions),
     Part("rows", "own", OwnRows, OwnOptions),
     Part("rows", "own_plus", OwnPlusRows, OwnPlusOptions),
     Part("rows", "all_pairs", AllPairsRows, AllPairsOptions),
@@ -45,6 +49,7 @@ __all__ = [
     "FeatureSource",
     "Loader",
     "Query",
+    "StoreFeatures",
     "TextSource",
     "VideoCache",
     "clip_length_report",
@@ -54,7 +59,10 @@ __all__ = [
     "hold_out",
     "middle_rows",
     "open_features",
+    "plan_store",
+    "prepared",
     "query_key",
     "rows_of",
     "split_words",
+    "write_store",
 ]

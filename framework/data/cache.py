@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from framework.data.dataset import FeatureSource
 from framework.data.options import DataOptions
+from framework.data.store import StoreFeatures
 from framework.errors import DataError, Problems
 
 SLACK_ROWS: Final = 2
@@ -21,7 +22,10 @@ Shape = tuple[int, int]
 
 def unit_rows(x: NDArray[np.float32]) -> NDArray[np.float32]:
     """Scale each row of (L, D) to length 1; a row shorter than 1e-12 is divided by that, so that zero stays zero."""
-    length = np.linalg.norm(x, axis=1, keepdims=True)
+    with np.errstate(over="ignore"):
+        length = np.linalg.norm(x, axis=1, keepdims=True)
+    if not np.isfinite(length).all():  # Squares of numbers above 1e19 are too large for float32, the numbers are not.
+        length = np.linalg.norm(x.astype(np.float64), axis=1, keepdims=True)
     return np.asarray(x / np.maximum(length, 1e-12), dtype=np.float32)
 
 
@@ -33,14 +37,14 @@ class VideoCache(FeatureSource):
     normalize: scale each row of each source to length 1. (MS-2D-TAN divides by max(length, 1e-12), as here; Moment-DETR
     by length + 1e-5.) cache_mb: whole videos are kept until this many megabytes are full, and none is given up
     afterwards: under a shuffled epoch, giving up the oldest one would give up each video just before it is asked for
-    again.
+    again. Stores are not kept: the system keeps their pages, once for all processes, and a window costs its own rows.
     """
 
     def __init__(self, *sources: FeatureSource, normalize: bool = True, cache_mb: int = 2048) -> None:
         self.sources, self.normalize = sources, normalize
         self.name = " + ".join(source.name for source in sources)
         self._videos = frozenset.intersection(*(source.videos() for source in sources))
-        self._room = cache_mb * 2**20
+        self._room = 0 if all(isinstance(source, StoreFeatures) for source in sources) else cache_mb * 2**20
         self._clips: dict[str, NDArray[np.float32]] = {}
         self._shapes: dict[str, list[Shape]] = {}
 
@@ -138,10 +142,10 @@ def _absent(source: FeatureSource, wanted: Sequence[str]) -> DataError | None:
     if not absent:
         return None
     few = ", ".join(absent[:3]) + (", ..." if len(absent) > 3 else "")
-    return DataError(
-        f"{source.name}: {len(absent)} of {len(wanted)} videos have no features: {few}; "
-        f'it holds videos such as "{min(known)}"'
-    )
+    held = f'it holds videos such as "{min(known)}"' if known else "it holds none"
+    if set(absent) & {name.rpartition(".")[0] for name in known}:
+        held += "; tools/convert_features.py --drop-extension makes a store whose names end before the dot"
+    return DataError(f"{source.name}: {len(absent)} of {len(wanted)} videos have no features: {few}; {held}")
 
 
 def _refuse(problems: Sequence[DataError]) -> None:

@@ -7,7 +7,9 @@ from statistics import median
 
 import attrs
 
+from framework.data.cache import VideoCache
 from framework.data.dataset import FeatureSource, Query
+from framework.data.store import StoreFeatures
 from framework.errors import DataError
 
 TOLERANCE = 0.1
@@ -19,6 +21,7 @@ class ClipLengths:
     """What ``clip_length_report`` found.
 
     videos: number looked at. warnings: one line for each that is off. measured_s: median of duration / rows.
+    stated: name of each store among the features that says how many seconds its rows last, and that number.
     """
 
     name: str
@@ -26,10 +29,20 @@ class ClipLengths:
     videos: int
     warnings: tuple[str, ...]
     measured_s: float
+    stated: tuple[tuple[str, float], ...] = ()
 
     @property
     def contradiction(self) -> str | None:
-        """What is wrong with clip_s where more than half of the videos are off; a few are usual, and are warnings."""
+        """What is wrong with clip_s: a store says otherwise, or more than half of the videos are off.
+
+        A few are usual, and are warnings.
+        """
+        for name, seconds in self.stated:
+            if abs(seconds - self.clip_s) > 1e-3 * seconds:
+                return (
+                    f"[data] clip_s = {self.clip_s:g}: {name} says that its rows last {seconds:g} s. Set clip_s to "
+                    "that, or check that these are the features you mean"
+                )
         if 2 * len(self.warnings) <= self.videos:
             return None
         return (
@@ -39,7 +52,7 @@ class ClipLengths:
         )
 
     def require(self) -> None:
-        """Raise DataError where most videos contradict clip_s.
+        """Raise DataError where the features contradict clip_s.
 
         In windows every moment would be learned at a wrong place without any other sign of it.
         """
@@ -58,4 +71,7 @@ def clip_length_report(queries: Sequence[Query], features: FeatureSource, clip_s
         if abs(rows[video] * clip_s - duration) > max(TOLERANCE * duration, clip_s)
     )
     measured = median(duration / rows[video] for video, duration in durations.items())
-    return ClipLengths(features.name, clip_s, len(durations), warnings, measured)
+    sources = features.sources if isinstance(features, VideoCache) else (features,)
+    stores = [source for source in sources if isinstance(source, StoreFeatures)]
+    stated = tuple((store.name, store.clip_s) for store in stores if store.clip_s is not None)
+    return ClipLengths(features.name, clip_s, len(durations), warnings, measured, stated)

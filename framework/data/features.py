@@ -1,4 +1,4 @@
-"""Video features on disk: an HDF5 file, a folder of .npy or .npz files, or a single such file.
+"""Video features on disk: a store, an HDF5 file, a folder of .npy or .npz files, or a single such file.
 
 All of them hold one array (T, D) a video, so a recipe need not say which it is.
 """
@@ -6,12 +6,14 @@ All of them hold one array (T, D) a video, so a recipe need not say which it is.
 from __future__ import annotations
 
 import os
+import struct
 import zipfile
 import zlib
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO, Any
 
 import h5py
@@ -19,12 +21,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from framework.data.dataset import FeatureSource
+from framework.data.store import StoreFeatures, is_store
 from framework.errors import DataError, nearest
 
 KEYS = ("features", "arr", "feats")
 """Names that an array has inside an .npz file or an HDF5 group; the only array there may have any name."""
 
-_UNREADABLE = (OSError, ValueError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error)
+FEW = 5
+"""Names that a message lists."""
+
+LONGEST = 60
+"""Characters of a name that a message shows."""
+
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    TypeError,
+    EOFError,
+    KeyError,
+    RuntimeError,
+    MemoryError,
+    OverflowError,
+    TokenError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 """What h5py, numpy and zipfile raise on damaged files and dangling links."""
 
 Header = tuple[tuple[int, ...], "np.dtype[Any]"]
@@ -37,6 +59,8 @@ def open_features(path: Path, keys: Sequence[str] = KEYS, noun: str = "video") -
     Raises DataError where ``path`` is missing, empty or something else.
     """
     if path.is_dir():
+        if is_store(path):
+            return StoreFeatures(path, noun)
         return _open_folder(path, keys, noun)
     if not path.exists():
         raise DataError(f"{path}: no such file or folder; {noun} features are looked for there")
@@ -112,7 +136,7 @@ class ArrayStore(FeatureSource):
             if key in names:
                 return key
         raise DataError(
-            f'{self.name}: {self.noun} "{video}" holds the arrays {", ".join(sorted(names)) or "(none)"}; '
+            f'{self.name}: {self.noun} "{video}" holds the arrays {_few(sorted(names))}; '
             f"one of them must be called {' or '.join(self.keys)}"
         )
 
@@ -128,13 +152,20 @@ class ArrayStore(FeatureSource):
 class Hdf5Features(ArrayStore):
     """An HDF5 file with one dataset a video at its root, or one group a video that holds the dataset.
 
+    All of them may lie in one group instead: the only thing at the root, where it holds several things and none of
+    them is a dataset with one of the names that an array of a video has.
+
     The file is opened once a process: a copy sent to another process opens it anew.
     """
 
     def __init__(self, path: Path, keys: Sequence[str] = KEYS, noun: str = "video") -> None:
         super().__init__(path, keys, noun)
         self._handle: tuple[int, Any] | None = None
-        self._videos = frozenset(self._file().keys())
+        try:
+            self._within = self._group()
+            self._videos = frozenset(self._file()[self._within].keys())
+        except _UNREADABLE as error:
+            raise DataError(f"{path}: cannot be read: {error}; the file may be cut off") from None
         if not self._videos:
             raise DataError(f"{path}: holds no {noun}; was the conversion that wrote it given any?")
 
@@ -153,8 +184,18 @@ class Hdf5Features(ArrayStore):
                 raise DataError(f"{self.path}: cannot be opened as HDF5: {error}") from None
         return self._handle[1]
 
+    def _group(self) -> str:
+        """Where in the file the videos are."""
+        file = self._file()
+        names = list(file)
+        if len(names) != 1 or file.get(names[0], getclass=True) is not h5py.Group:
+            return "/"
+        group = file[names[0]]
+        named = any(group.get(key, getclass=True) is h5py.Dataset for key in self.keys)
+        return "/" if named or len(group) < 2 else names[0]
+
     def _dataset(self, video: str) -> Any:
-        node = self._file()[video]
+        node = self._file()[self._within][video]
         if not isinstance(node, h5py.Group):
             return node
         return node[self._choose(video, [name for name in node if isinstance(node[name], h5py.Dataset)])]
@@ -204,6 +245,12 @@ class NpzFeatures(_Files):
     def _values(self, video: str, start: int, stop: int | None) -> NDArray[Any]:
         with np.load(self._paths[video], allow_pickle=False) as archive:
             return np.asarray(archive[self._choose(video, archive.files)][start:stop])
+
+
+def _few(names: Sequence[str]) -> str:
+    """Names for a message, the first of many."""
+    shown = [name if len(name) <= LONGEST else name[: LONGEST - 3] + "..." for name in names[:FEW]]
+    return ", ".join([*shown, *(["..."] if len(names) > FEW else [])]) or "(none)"
 
 
 _FOLDERS: dict[str, type[_Files]] = {".npy": NpyFeatures, ".npz": NpzFeatures}

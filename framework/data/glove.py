@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import codecs
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -107,6 +108,11 @@ class GloveText(TextSource):
             raise DataError(
                 f"{self.path}: is not the GloVe file of the checkpoint (SHA-256 {self._sha256}); use that one"
             )
+        if not found.vectors and not self._vectors:
+            raise DataError(
+                f"{self.path}: has none of the {len(wanted)} words of the sentences, and each would be the zero "
+                "vector; set [data] text.file to a file of their language, in lower case"
+            )
         self._sha256, self.width = sha256, found.width
         self._vectors |= found.vectors
         self._absent |= wanted - found.vectors.keys()
@@ -131,6 +137,8 @@ def read_glove(path: Path, words: Iterable[str], *, strict: bool = True) -> tupl
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             digest.update(line)
+            # An editor's mark in front of the first word would make that word unknown.
+            line = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
             word, _, rest = line.rstrip().partition(b" ")
             fields = rest.count(b" ") + bool(rest)
             width = width or fields

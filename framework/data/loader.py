@@ -14,7 +14,7 @@ from framework.data.clip_length import clip_length_report
 from framework.data.dataset import FeatureSource, Query
 from framework.data.options import DataOptions
 from framework.data.prefetch import prefetched
-from framework.data.sampling import Draw, Excerpt, excerpt, middle_rows
+from framework.data.sampling import Draw, Excerpt, excerpt, prepared
 from framework.data.text import TextSource
 from framework.errors import DataError
 
@@ -27,8 +27,9 @@ class Loader:
     Queries whose excerpts are the same share one video of the batch.
 
     features: a VideoCache is shared with whoever else has it; any other source gets a cache of its own. width: columns
-    of the video features. Construction raises DataError where a video has no features, where most videos contradict
-    ``clip_s``, where a sentence is empty, and where there are fewer queries than one batch needs.
+    of the video in a batch, with those that the recipe adds to its features. Construction raises DataError where a
+    video has no features, where most videos or a store contradict ``clip_s``, where a sentence is empty, and where
+    there are fewer queries than one batch needs.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class Loader:
                 f"{len(self.queries)} queries make no batch of {batch_size}; "
                 "use a smaller batch_size or do not drop the last batch"
             )
-        self.width = self.videos.require(query.video for query in self.queries)
+        self.width = self.videos.require(query.video for query in self.queries) + data.added_columns
         if data.mode == "window":
             clip_length_report(self.queries, self.videos, data.clip_s).require()
         text.expect([(query.id, query.text) for query in self.queries])
@@ -93,5 +94,4 @@ class Loader:
         return excerpt(query, self.videos.shape(query.video)[0], self.data, draw)
 
     def _clips(self, entry: Excerpt) -> NDArray[np.float32]:
-        clips = self.videos.read(entry.video, entry.start, entry.stop)
-        return clips[middle_rows(len(clips), entry.samples)] if entry.samples else clips
+        return prepared(self.videos.read(entry.video, entry.start, entry.stop), entry, self.data)

@@ -177,3 +177,11 @@ def test_the_source_with_another_width_is_named() -> None:
     slowfast, clip = Made("slowfast", a=ones(3, 4), b=ones(3, 4)), Made("clip", a=ones(3, 2), b=ones(3, 3))
     with pytest.raises(DataError, match=r'^clip: video "b" has 3 columns, "a" has 2'):
         VideoCache(slowfast, clip).require(["a", "b"])
+
+
+def test_names_that_differ_by_an_extension_come_with_the_remedy() -> None:
+    videos = VideoCache(Made("tacos", **{"s30-d52.avi": ones(3), "s30-d53.avi": ones(3)}))
+    with pytest.raises(DataError, match=r'such as "s30-d52\.avi"; tools/convert_features\.py --drop-extension makes'):
+        videos.require(["s30-d52"])
+    with pytest.raises(DataError, match=r'such as "s30-d52\.avi"$'):
+        videos.require(["s30-d54"])

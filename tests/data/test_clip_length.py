@@ -5,9 +5,11 @@ from pathlib import Path
 import attrs
 import pytest
 
+from framework.data.cache import VideoCache
 from framework.data.clip_length import clip_length_report
 from framework.data.dataset import Query
 from framework.data.features import open_features
+from framework.data.store_writing import plan_store, write_store
 from framework.errors import DataError
 
 
@@ -35,3 +37,16 @@ def test_a_clip_length_that_most_videos_contradict_is_refused_with_the_measured_
 ) -> None:
     with pytest.raises(DataError, match=r"clip_s = 1: 6 of 6 videos .* duration / rows is 0\.5 s\. Set clip_s"):
         clip_length_report(queries, open_features(folder), 1.0).require()
+
+
+def test_what_a_store_states_outweighs_what_is_measured(folder: Path, queries: list[Query], tmp_path: Path) -> None:
+    stores = {}
+    for name, clip_s in {"half": 0.5, "two": 2.0, "silent": None}.items():
+        write_store(plan_store(open_features(folder), "npy", clip_s=clip_s), tmp_path / name)
+        stores[name] = open_features(tmp_path / name)
+    assert clip_length_report(queries, stores["silent"], 0.5).stated == ()
+    for features in (stores["half"], stores["silent"], VideoCache(stores["silent"], stores["half"])):
+        clip_length_report(queries, features, 0.5).require()
+    for features in (stores["two"], VideoCache(stores["half"], stores["two"])):
+        with pytest.raises(DataError, match=r"clip_s = 0\.5: .*two says that its rows last 2 s\. Set clip_s to that"):
+            clip_length_report(queries, features, 0.5).require()

@@ -6,6 +6,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from framework.data.features import open_features
@@ -186,3 +188,65 @@ def test_several_arrays_without_a_known_name_are_refused(tmp_path: Path) -> None
     message = 'video "v" holds the arrays flow, rgb; one of them must be called features or arr or feats'
     with pytest.raises(DataError, match=message):
         open_features(tmp_path).read("v")
+
+
+@pytest.mark.parametrize("inner", ["", "c3d_features"])
+def test_all_videos_may_lie_in_one_group(inner: str, clips: Arrays, tmp_path: Path) -> None:
+    path = _hdf5(tmp_path / "i3d.hdf5", {f"video/{video}": values for video, values in clips.items()}, inner)
+    source = open_features(path)
+    assert source.videos() == set(clips)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(source)).read("b", 2, 4), clips["b"][2:4])
+
+
+def test_a_single_video_with_several_arrays_is_no_group_of_videos(tmp_path: Path) -> None:
+    path = _hdf5(tmp_path / "i3d.hdf5", {f"v/{key}": np.ones((2, 1), "f4") for key in ("features", "timestamps")})
+    assert open_features(path).videos() == {"v"}
+    assert open_features(path).shape("v") == (2, 1)
+    assert open_features(path, keys=("rgb",)).videos() == {"features", "timestamps"}
+
+
+@pytest.mark.parametrize("layout", ["npy", "npz", "hdf5"])
+def test_a_name_may_hold_dots_as_that_of_a_video_file(layout: str, clips: Arrays, tmp_path: Path) -> None:
+    named = {f"{video}_1.5_x.mov": values for video, values in clips.items()}
+    path = tmp_path / "store"
+    if layout == "npy":
+        path.mkdir()
+        for video, values in named.items():
+            np.save(path / f"{video}.npy", values)
+    else:
+        (_npz if layout == "npz" else _hdf5)(path, named)
+    source = open_features(path)
+    assert source.videos() == set(named)
+    np.testing.assert_array_equal(source.read("b_1.5_x.mov"), clips["b"])
+
+
+@pytest.mark.parametrize("layout", ["npy", "npz", "hdf5"])
+@settings(deadline=None, max_examples=70, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_damaged_file_is_refused_in_one_line_or_gives_finite_rows(
+    layout: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("damaged")
+    values = np.linspace(-1, 1, 24, dtype=np.float32).reshape(8, 3)
+    path = {"npy": folder / "v.npy", "npz": folder / "v.npz", "hdf5": folder / "v.hdf5"}[layout]
+    if layout == "npy":
+        np.save(path, values)
+    elif layout == "npz":
+        np.savez_compressed(path, features=values)
+    else:
+        _hdf5(path, {"v": values})
+    damaged = bytearray(path.read_bytes())
+    for at, byte in data.draw(st.lists(st.tuples(st.integers(0, len(damaged) - 1), st.integers(0, 255)), max_size=3)):
+        damaged[at] = byte
+    path.write_bytes(damaged[: data.draw(st.integers(0, len(damaged)) | st.just(len(damaged)))])
+    told = ""
+    try:
+        source = open_features(path)
+        for video in source.videos():
+            read = source.read(video)
+            assert np.isfinite(read).all()
+            assert (read.shape, read.dtype) == (source.shape(video), np.float32)
+    except DataError as error:
+        told = str(error)
+    assert "\n" not in told
+    assert told == "" or str(folder) in told

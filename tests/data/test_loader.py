@@ -8,15 +8,19 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from framework.core.structures import Batch
 from framework.data.batch import query_key
-from framework.data.cache import VideoCache
+from framework.data.cache import VideoCache, unit_rows
 from framework.data.dataset import Query
 from framework.data.features import open_features
 from framework.data.glove import GloveOptions, GloveText
 from framework.data.loader import Loader
 from framework.data.options import DataOptions
+from framework.data.sampling import RESAMPLING
+from framework.data.store import StoreFeatures
+from framework.data.store_writing import plan_store, write_store
 from framework.data.text import LearnedText
 from framework.errors import DataError
 
@@ -278,3 +282,78 @@ def test_a_loader_refuses_what_cannot_work_before_the_first_batch(
     refused("clip_s = 2: 6 of 6 videos", queries, attrs.evolve(DATA, clip_s=2.0))
     refused("18 queries make no batch of 32", queries, size=32, drop=True)
     refused("0 queries make no batch of 4", [])
+
+
+@pytest.mark.parametrize("resample", ["middle", "mean", "linear"])
+def test_sample_mode_resamples_normalised_rows_as_the_recipe_says(
+    resample: str, queries: list[Query], folder: Path, text: LearnedText
+) -> None:
+    data = attrs.evolve(DATA, mode="sample", resample=resample, normalize=True)
+    (batch,) = Loader(queries, open_features(folder), text, data, batch_size=18).batches()
+    clips, _ = batch.feats["video"]
+    for number, video in enumerate(batch.meta.videos):
+        rows = unit_rows(np.load(folder / f"{video}.npy"))
+        np.testing.assert_array_equal(clips[number].numpy(), RESAMPLING[resample](rows, 8))
+
+
+@pytest.mark.parametrize("mode", ["window", "sample"])
+@pytest.mark.parametrize("training", [True, False])
+def test_positions_are_two_more_columns_that_span_each_excerpt(
+    mode: str, training: bool, queries: list[Query], folder: Path, text: LearnedText
+) -> None:
+    data = attrs.evolve(DATA, mode=mode, normalize=True, positions=True)
+    loader = Loader(queries, open_features(folder), text, data, batch_size=18, training=training)
+    (batch,) = loader.batches()
+    clips, mask = batch.feats["video"]
+    assert loader.width == clips.shape[2] == 3 + data.added_columns == 5
+    for rows, real in zip(clips, mask, strict=True):
+        count = int(real.sum())
+        torch.testing.assert_close(rows[:count, 3], torch.arange(count) / count)
+        torch.testing.assert_close(rows[:count, 4], (torch.arange(count) + 1) / count)
+        torch.testing.assert_close(rows[:count, :3].norm(dim=1), torch.ones(count))
+        assert not rows[count:].any()
+
+
+@pytest.mark.parametrize("mode", ["window", "sample"])
+@pytest.mark.parametrize("normalize", [True, False])
+def test_batches_of_a_store_are_those_of_its_source(
+    mode: str, normalize: bool, queries: list[Query], folder: Path, text: LearnedText, tmp_path: Path
+) -> None:
+    write_store(plan_store(open_features(folder), "npy"), tmp_path / "store")
+    data = attrs.evolve(DATA, mode=mode, normalize=normalize)
+    found = [
+        list(Loader(queries, open_features(path), text, data, batch_size=4, training=True).batches(1))
+        for path in (folder, tmp_path / "store")
+    ]
+    assert all(same(one, other) for one, other in zip(*found, strict=True))
+
+
+def test_a_window_of_a_store_reads_its_own_rows_alone(
+    queries: list[Query], folder: Path, text: LearnedText, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_store(plan_store(open_features(folder), "npy"), tmp_path / "store")
+    lengths: list[int] = []
+    read = StoreFeatures.read
+
+    def counted(self: StoreFeatures, video: str, start: int = 0, stop: int | None = None) -> NDArray[np.float32]:
+        values = read(self, video, start, stop)
+        lengths.append(len(values))
+        return values
+
+    monkeypatch.setattr(StoreFeatures, "read", counted)
+    long = [query for query in queries if query.video == "f"]
+    loader = Loader(long, open_features(tmp_path / "store"), text, DATA, batch_size=3, training=True)
+    for epoch in range(3):
+        list(loader.batches(epoch))
+    assert len(lengths) > 3
+    assert set(lengths) == {8}
+
+
+def test_a_store_that_states_another_clip_length_is_refused(
+    queries: list[Query], folder: Path, text: LearnedText, tmp_path: Path
+) -> None:
+    write_store(plan_store(open_features(folder), "npy", clip_s=2.0), tmp_path / "store")
+    with pytest.raises(DataError, match=r"clip_s = 0\.5: .*store says that its rows last 2 s\. Set clip_s to that"):
+        Loader(queries, open_features(tmp_path / "store"), text, DATA, batch_size=4)
+    # In the mode sample a clip length has no part in training.
+    Loader(queries, open_features(tmp_path / "store"), text, attrs.evolve(DATA, mode="sample"), batch_size=4)

@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 
 from framework.data.dataset import Query
 from framework.data.predictions import join, read_predictions, write_predictions
-from framework.errors import DataError
+from framework.errors import DataError, Problems
 from framework.metrics import rank
 
 few = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def query(qid: int | str, video: str = "v1", duration: float = 30.0, text: str = "a dog runs") -> Query:
-    return Query(qid, text, video, duration, ((2.0, 9.0, 1.0),), "train.jsonl:1")
+    return Query(qid, text, video, duration, ((2.0, 9.0, 1.0),), f"train.jsonl:{qid}")
 
 
 times = st.floats(0, 150, width=32)
@@ -148,6 +148,56 @@ def test_foreign_submissions_are_read(tmp_path: Path) -> None:
     found = read_text(tmp_path, text, {"v1": 30.0})
     assert found[1].query == "a\u2028b"
     assert found[2].windows == ((1.5, 30.0001, -0.3),)
+    assert (found[1].saliency, found[2].saliency) == (None, (0.1, -0.2))
+
+
+def test_all_broken_lines_of_a_file_are_told_at_once(tmp_path: Path) -> None:
+    wrong = [line(qid=qid, pred_relevant_windows=[[qid, 0, 1]]) for qid in range(1, 4)]
+    text = "\n".join(json.dumps(each) for each in [line(qid=0), *wrong, line(qid=0)])
+    with pytest.raises(Problems) as caught:
+        read_text(tmp_path, text)
+    assert [problem.split("p.jsonl:")[1][:1] for problem in caught.value.problems] == ["2", "3", "4", "5"]
+
+
+def test_a_file_that_breaks_every_rule_is_told_in_a_few_lines(tmp_path: Path) -> None:
+    with pytest.raises(Problems) as caught:
+        read_text(tmp_path, "x\n" * 1000)
+    assert len(caught.value.problems) == 11
+    assert caught.value.problems[-1].endswith("p.jsonl: 990 more lines break a rule")
+
+
+@pytest.mark.parametrize(
+    ("scores", "message"),
+    [
+        ([], "must be a list of numbers"),
+        (0.5, "must be a list of numbers"),
+        ([0.1, "x"], r"pred_saliency_scores\[1\] = 'x': must be a finite number"),
+        ([True], r"pred_saliency_scores\[0\] = True: must be a finite number"),
+        ([10**400], r"pred_saliency_scores\[0\] = 1000"),
+    ],
+)
+def test_scores_of_clips_must_be_finite_numbers(tmp_path: Path, scores: Any, message: str) -> None:
+    with pytest.raises(DataError, match=rf"p\.jsonl:1.*{message}"):
+        read_text(tmp_path, json.dumps(line(pred_saliency_scores=scores)))
+
+
+def test_scores_of_clips_are_written_and_read_back(tmp_path: Path) -> None:
+    path, queries = tmp_path / "test.jsonl", [query(1), query(2)]
+    saliency = {1: np.array([0.1, -2.5]), 2: np.array([1 / 3])}
+    write_predictions(path, queries, {1: [], 2: []}, saliency)
+    joined = join(read_predictions(path), queries)
+    assert {qid: scores.tolist() for qid, scores in joined.saliency.items()} == {1: [0.1, -2.5], 2: [1 / 3]}
+
+
+def test_scores_of_clips_that_only_some_lines_have_are_refused(tmp_path: Path) -> None:
+    text = json.dumps(line(qid=1, pred_saliency_scores=[1])) + "\n" + json.dumps(line(qid=2))
+    with pytest.raises(DataError, match=r"^p:2: has no pred_saliency_scores, as 1 of 2 lines"):
+        join(read_text(tmp_path, text), [query(1), query(2)], source="p")
+
+
+def test_lists_that_are_not_best_first_are_counted(tmp_path: Path) -> None:
+    text = json.dumps(line(pred_relevant_windows=[[0, 1, 0.2], [1, 2, 0.9]])) + "\n" + json.dumps(line(qid=2))
+    assert join(read_text(tmp_path, text), [query(1), query(2)]).unsorted == 1
 
 
 def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
@@ -183,7 +233,8 @@ def test_joining_gives_the_windows_in_the_order_of_the_split(tmp_path: Path) -> 
 
 def test_missing_queries_are_refused_or_counted_as_misses(tmp_path: Path) -> None:
     predictions, queries = predictions_of(tmp_path, 1), [query(qid) for qid in range(1, 6)]
-    with pytest.raises(DataError, match=r"^p: 4 of 5 queries have no prediction \(2, 3, 4, .*\); .*--allow-missing"):
+    message = r"^p: 4 of 5 queries have no prediction \(2 of train\.jsonl:2, .*5 of train\.jsonl:5\); .*--allow-missing"
+    with pytest.raises(DataError, match=message):
         join(predictions, queries, source="p")
     joined = join(predictions, queries, allow_missing=True)
     assert joined.missing == (2, 3, 4, 5)
@@ -192,7 +243,9 @@ def test_missing_queries_are_refused_or_counted_as_misses(tmp_path: Path) -> Non
 
 
 def test_unknown_queries_are_refused_even_where_missing_ones_are_allowed(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"^p: 1 of 2 queries are not in the ground truth \(9\); check that dataset"):
+    with pytest.raises(
+        DataError, match=r"^p: 1 of 2 queries are not in the ground truth \(9 on line 2\); check that dataset"
+    ):
         join(predictions_of(tmp_path, 1, 9), [query(1)], source="p", allow_missing=True)
 
 
@@ -202,5 +255,5 @@ def test_ids_that_differ_only_in_type_are_explained(tmp_path: Path) -> None:
 
 
 def test_predictions_of_another_release_with_the_same_ids_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"qid 1 has vid 'v1' but the ground truth has 'v7'; .*another release"):
-        join(predictions_of(tmp_path, 1), [attrs.evolve(query(1), video="v7")])
+    with pytest.raises(DataError, match=r"^p:1: qid 1 has vid 'v1' but .* 'v7' \(train.jsonl:1\); .*another"):
+        join(predictions_of(tmp_path, 1), [attrs.evolve(query(1), video="v7")], source="p")

@@ -58,9 +58,12 @@ def run(
     return result
 
 
-def load(run_or_checkpoint: str | Path, device: str = "auto") -> Localizer:
-    """Load a run folder or a checkpoint, ready to localize."""
-    return load_localizer(run_or_checkpoint, device)
+def load(run_or_checkpoint: str | Path, device: str = "auto", overrides: Sequence[str] = ()) -> Localizer:
+    """Load a run folder or a checkpoint, ready to localize.
+
+    overrides: ``data.key=value``, for files that lie elsewhere now, such as a language model's.
+    """
+    return load_localizer(run_or_checkpoint, device, overrides)
 
 
 def report_run(folder: str | Path) -> Path:

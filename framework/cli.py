@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import framework
-from framework.errors import UserError
+from framework.errors import UserError, told
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return command(options)
     except UserError as error:
-        for line in str(error).splitlines():
+        for line in told(error):
             print(f"error: {line}", file=sys.stderr)
         return 2
     except BrokenPipeError:
@@ -90,9 +90,17 @@ def _add_eval(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", help="default: the file's name without .jsonl")
     parser.add_argument("--rule", help="name of a metric part (default: rank, or that of the run)")
     parser.add_argument(
-        "--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE", help="option of the rule"
+        "--set",
+        dest="overrides",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="option of the rule; data.KEY=VALUE for one of the dataset",
     )
     parser.add_argument("--allow-missing", action="store_true", help="count queries without an answer as misses")
+    parser.add_argument(
+        "--allow-overlong", action="store_true", help="score windows that end after their video as they are"
+    )
     parser.add_argument("--json", type=Path, help="write the metrics there")
     parser.set_defaults(command=_eval)
 
@@ -108,6 +116,7 @@ def _eval(options: argparse.Namespace) -> int:
         rule=options.rule,
         overrides=options.overrides,
         allow_missing=options.allow_missing,
+        allow_overlong=options.allow_overlong,
     )
     print(f"{options.predictions}: {scored.queries:,} queries of {scored.dataset} {scored.split}")
     if scored.profile == "embedded":
@@ -115,8 +124,12 @@ def _eval(options: argparse.Namespace) -> int:
     print(f"rule: {scored.rule}")
     if scored.missing:
         print(f"{scored.missing:,} queries without an answer counted as misses")
+    if scored.overlong:
+        print(f"{scored.overlong:,} windows end after their video and are scored as they are")
+    for line in scored.notes:
+        print(f"note: {line}")
     for name, value in scored.metrics.items():
-        print(f"{name:>10} {value:8.2f}")
+        print(f"{name:>{max(map(len, scored.metrics))}} {value:8.2f}")
     if options.json is not None:
         from framework.engine.folder import write_json, writing
 
@@ -130,11 +143,27 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--video",
         type=Path,
-        required=True,
         help="features of one video: npy, npz, or HDF5 as FILE.hdf5:VIDEO; several sources with commas between, in the "
         "order of the recipe's [data] video",
     )
-    parser.add_argument("--query", action="append", required=True, help="a sentence; may be given several times")
+    parser.add_argument("--query", action="append", help="a sentence; may be given several times")
+    parser.add_argument(
+        "--split", help="answer every query of a split of the run's dataset instead; eval scores the file it writes"
+    )
+    parser.add_argument(
+        "--out", type=Path, help="with --split: file to write (default: predictions/SPLIT.jsonl of RUN)"
+    )
+    parser.add_argument(
+        "--set",
+        dest="overrides",
+        action="append",
+        default=[],
+        metavar="data.KEY=VALUE",
+        help="files that lie elsewhere now; with --split also another dataset with the same features",
+    )
+    parser.add_argument(
+        "--renamed-features", action="store_true", help="with --split: the features of training have another name now"
+    )
     parser.add_argument("--top", type=int, default=5, help="moments a sentence")
     parser.add_argument("--duration", type=float, help="length of the video in seconds (default: rows x clip length)")
     parser.add_argument("--format", choices=("json", "csv", "srt"), default="json")
@@ -146,15 +175,42 @@ def _predict(options: argparse.Namespace) -> int:
     from framework.engine.formats import render
     from framework.engine.localizer import read_video
 
-    localizer = framework.load(options.run, device=options.device)
+    if options.split is not None:
+        return _predict_split(options)
+    if options.video is None or not options.query:
+        raise UserError("predict: give one video by --video and sentences by --query, or a whole split by --split.")
+    localizer = framework.load(options.run, device=options.device, overrides=options.overrides)
     video = localizer.index(read_video(options.video), clip_s=None, duration=options.duration)
     if localizer.profile == "embedded":
         print("note: these weights were trained on the embedded synthetic data", file=sys.stderr)
+    for doubt in localizer.doubts(video):
+        print(f"note: {doubt}", file=sys.stderr)
     for query in options.query:
         if words := localizer.text.unknown(query):
             print(f'note: "{query}": never seen in training: {", ".join(words)}', file=sys.stderr)
     answers = localizer.localize(video, options.query, top=options.top)
     print(render(options.format, options.query, answers), end="")
+    return 0
+
+
+def _predict_split(options: argparse.Namespace) -> int:
+    from framework.engine.answer import answer_split
+
+    if options.video is not None or options.query:
+        raise UserError("predict: --split asks the queries of its dataset; leave out --video and --query.")
+    found = answer_split(
+        options.run,
+        options.split,
+        overrides=options.overrides,
+        out=options.out,
+        device=options.device,
+        renamed=options.renamed_features,
+    )
+    if found.profile == "embedded":
+        print("note: these weights were trained on the embedded synthetic data", file=sys.stderr)
+    for doubt in found.doubts:
+        print(f"note: {doubt}", file=sys.stderr)
+    print(f"{found.path}: {found.queries:,} queries of {found.dataset} {found.split}")
     return 0
 
 
@@ -176,7 +232,7 @@ def _check(options: argparse.Namespace) -> int:
     if options.recipe:
         found = check_recipe(options.recipe, options.overrides, options.profile)
     else:
-        found = check_dataset(options.data, options.root)
+        found = check_dataset(options.data, options.root, options.overrides)
     for line in found.facts:
         print(line)
     for line in found.warnings:

@@ -34,6 +34,17 @@ class Problems(UserError):
         super().__init__("\n".join(self.problems))
 
 
+def told(error: UserError) -> list[str]:
+    """What to print of an error: a line for each mistake."""
+    lines = error.problems if isinstance(error, Problems) else [str(error)]
+    return [visible(line) for line in lines]
+
+
+def visible(text: str) -> str:
+    """A text on one line: what no terminal shows, such as a line break in the name of a video, as Python writes it."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """Suggest the known word closest to ``word``, as ``' Did you mean "x"?'``, or nothing where none is close."""
     found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)

@@ -222,6 +222,9 @@ def test_predict_answers_in_each_form(charades: Path, capsys: pytest.CaptureFixt
     np.save(charades / "wide.npy", np.ones((20, WIDTH + 1), np.float32))
     assert main(["predict", str(charades / "run"), "--video", str(charades / "wide.npy"), "--query", "x"]) == 2
     assert f"trained on {WIDTH}" in capsys.readouterr().err
+    np.save(charades / "long.npy", np.full((20, WIDTH), 100, np.float32))
+    assert main(["predict", str(charades / "run"), "--video", str(charades / "long.npy"), "--query", "x"]) == 0
+    assert "note: rows of features are typically 490 long, those of training" in capsys.readouterr().err
 
 
 def test_parts_lists_and_describes(capsys: pytest.CaptureFixture[str]) -> None:

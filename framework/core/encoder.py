@@ -29,7 +29,9 @@ class Inputs:
 class Encoder(nn.Module):
     """Built as ``Encoder(options, inputs)``.
 
-    widths: name of each feature in ``Condition.feats`` -> its last dimension (1 for a plain number a row).
+    widths: name of each feature in ``Condition.feats`` -> its last dimension (1 for a plain number a row). An encoder
+    that scores how well each clip fits the text gives "saliency" (R, L, 1) and, as (R,), the number of "clips" of each
+    row: highlights are scored by these two, and written to predictions.
     """
 
     widths: Mapping[str, int]

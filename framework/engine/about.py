@@ -37,13 +37,13 @@ def choose_selection(recipe: Recipe, data: Data, metric: Metric) -> Selection:
         return Selection(None, "last checkpoint, as the recipe asks")
     if wanted == "auto" and validation is None:
         return Selection(None, "last checkpoint: the dataset has no validation split, so nothing was chosen")
-    split, name = validation or data.test, recipe.train.metric or metric.primary
+    split, name = validation or data.reported, recipe.train.metric or metric.primary
     if name not in metric.names:
         raise RecipeError(
             f'{recipe.where("train")} metric = "{name}": {recipe.evaluate.metric.name} gives no such number.'
             f"{nearest(name, metric.names)} It gives {', '.join(metric.names)}."
         )
-    warning = "; this is the split that is reported, so the number is optimistic" if split == data.test else ""
+    warning = "; this is the split that is reported, so the number is optimistic" if split == data.reported else ""
     return Selection((split, name), f"best checkpoint by {name} on {split}{warning}")
 
 
@@ -69,7 +69,7 @@ class About:
         return {
             "recipe": self.recipe.name,
             "profile": self.recipe.profile,
-            "split": self.data.test,
+            "split": self.data.reported,
             "rule": self.metric.rule,
             "seed": self.recipe.seed,
             "queries": len(found.answers),

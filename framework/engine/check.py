@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import mean, median
@@ -19,14 +20,23 @@ from framework.data.clip_length import clip_length_report
 from framework.data.dataset import Dataset, Query
 from framework.engine.about import choose_selection
 from framework.engine.assemble import Method, Objective, assemble
-from framework.engine.data import Data, missing, open_data, open_dataset, open_video, video_paths
+from framework.engine.data import (
+    Data,
+    missing,
+    missing_features,
+    open_data,
+    open_dataset,
+    open_video,
+    splits_of,
+    video_paths,
+)
 from framework.engine.evaluate import require_numbers
 from framework.engine.loss import losses, total
 from framework.engine.predict import condition
-from framework.engine.score import choose
+from framework.engine.score import choose, split_overrides
 from framework.engine.seeding import seed_everything
 from framework.engine.sweep import require_inference
-from framework.errors import Problems, UserError
+from framework.errors import UserError, told, visible
 from framework.recipe import DataChoice, Recipe, load_recipe, peek_data
 from framework.registry import Registry, load_registry
 
@@ -51,8 +61,7 @@ class Findings:
         try:
             yield
         except UserError as error:
-            lines = error.problems if isinstance(error, Problems) else [str(error)]
-            self.problems.extend(line for line in lines if line not in self.problems)
+            self.problems.extend(line for line in told(error) if line not in self.problems)
 
 
 def check_recipe(path: str, overrides: Sequence[str] = (), profile: str = "full") -> Findings:
@@ -70,7 +79,7 @@ def check_recipe(path: str, overrides: Sequence[str] = (), profile: str = "full"
             choice = peek_data(path, overrides, registry)
     if choice is not None:
         with found.collecting():
-            _check_files(choice, found)
+            _check_files(choice, recipe, found)
     if recipe is not None and not found.problems:
         with found.collecting():
             data = open_data(recipe)
@@ -93,28 +102,51 @@ def _check_parts(recipe: Recipe) -> None:
         assemble(recipe, Inputs(video=2, vocabulary=2, saliency=True))
 
 
-def check_dataset(name: str, root: Path) -> Findings:
-    """Check the annotations of one dataset folder: counts, lengths, what its rule leaves out."""
+def check_dataset(name: str, root: Path, overrides: Sequence[str] = ()) -> Findings:
+    """Check the annotations of one dataset folder: counts, lengths, what its rule leaves out, what training lacks."""
     found, registry = Findings(), load_registry()
     with found.collecting():
-        chosen = choose(registry, "dataset", name, "--data")
+        of_data, others = split_overrides(overrides)
+        if others:
+            raise UserError(f"--set {others[0]}: a dataset has options of [data] alone, as in --set data.KEY=VALUE.")
+        chosen = choose(registry, "dataset", name, "--data", of_data)
         dataset: Dataset = chosen.part.factory(chosen.options, root)
-        found.problems.extend(dataset.missing())
-        for split in dataset.splits if not found.problems else ():
-            with found.collecting():
-                _describe_split(split, dataset.queries(split), found)
-                _shorten(found.warnings, [f"{place}: left out, {reason}" for place, reason in dataset.dropped(split)])
-        if dataset.features() is None:
-            found.facts.append("features: none come along; a recipe names them by [data] video")
+        absent = {split: lines for split in dataset.splits if (lines := dataset.missing([split]))}
+        lines = list(dict.fromkeys(line for several in absent.values() for line in several))
+        if len(absent) == len(dataset.splits):
+            found.problems.extend(lines)
+            return found
+        found.warnings.extend(lines)
+        for split in dataset.splits:
+            if split not in absent:
+                _check_split(dataset, split, found)
+        found.facts.append(_to_train(dataset, absent))
     return found
 
 
-def _check_files(choice: DataChoice, found: Findings) -> None:
-    """Read every annotation and every feature that is there, once."""
-    found.problems.extend(missing(choice))
+def _check_split(dataset: Dataset, split: str, found: Findings) -> None:
+    with found.collecting():
+        _describe_split(split, dataset.queries(split), found)
+        _shorten(found.warnings, [f"{place}: left out, {reason}" for place, reason in dataset.dropped(split)])
+
+
+def _to_train(dataset: Dataset, absent: Container[str]) -> str:
+    """What stands between these files and a training run."""
+    needed = [f"the split {split}" for split in (dataset.train, dataset.validation) if split and split in absent]
+    if dataset.features() is None:
+        needed.append("video features, which a recipe names by [data] video")
+    return f"missing to train: {' and '.join(needed) or 'nothing'}"
+
+
+def _check_files(choice: DataChoice, recipe: Recipe | None, found: Findings) -> None:
+    """Read every annotation and every feature that a run needs and that is there, once."""
     dataset = open_dataset(choice)
+    needed = list(dataset.splits) if recipe is None else splits_of(recipe, dataset)
+    found.problems.extend(missing_features(choice) if recipe is None else missing(recipe))
     everything: list[Query] = []
-    for split in () if dataset.missing() else dataset.splits:
+    for split in needed:
+        if dataset.missing([split]):
+            continue
         with found.collecting():
             queries = dataset.queries(split)
             _describe_split(split, queries, found)
@@ -187,9 +219,9 @@ def _check_step(data: Data, registry: Registry, found: Findings) -> None:
     metric = data.recipe.evaluate.metric
     found.facts.append(f"reported: {choose_selection(data.recipe, data, metric.part.factory(metric.options)).words}")
     data.loader(data.dataset.train, training=True)
-    first = next(iter(data.loader(data.test, training=False).batches()))
+    first = next(iter(data.loader(data.reported, training=False).batches()))
     found.facts.append(f"padding: {_padding(first):.0f} % of the first evaluation batch")
-    few = data.loader(data.test, training=False)
+    few = data.loader(data.reported, training=False)
     few.batch_size = 2
     batch = next(iter(few.batches()))
     method.modules.eval()
@@ -219,11 +251,18 @@ def _padding(batch: Batch) -> float:
 
 
 def _describe_split(split: str, queries: Sequence[Query], found: Findings) -> None:
+    """Counts, lengths in seconds, and, where not every query has the one moment of the field, how many they have."""
     lengths = [end - start for query in queries for start, end, _ in query.moments]
     durations = {query.video: query.duration for query in queries}
-    lasting = _spread(list(durations.values()))
-    line = f"split {split}: {len(queries):,} queries, {len(durations):,} videos, videos {lasting}"
-    found.facts.append(line + (f", moments {_spread(lengths)}" if lengths else ", no moments"))
+    counts = Counter(len(query.moments) for query in queries)
+    line = f"split {split}: {len(queries):,} queries, {len(durations):,} videos of {_spread(list(durations.values()))}"
+    line += f", {len(lengths):,} moments of {_spread(lengths)}" if lengths else ", no moments"
+    if set(counts) != {1}:
+        line += f"; {counts[0]:,} queries without a moment" if counts[0] else ""
+        line += f"; up to {max(counts)} moments a query" if max(counts) > 1 else ""
+    if rated := sum(query.saliency is not None for query in queries):
+        line += f"; clips of {rated:,} queries are rated"
+    found.facts.append(line)
 
 
 def _spread(seconds: Sequence[float]) -> str:
@@ -231,6 +270,6 @@ def _spread(seconds: Sequence[float]) -> str:
 
 
 def _shorten(into: list[str], lines: Sequence[str], shown: int = SHOWN) -> None:
-    into.extend(lines[:shown])
+    into.extend(map(visible, lines[:shown]))
     if len(lines) > shown:
         into.append(f"... and {len(lines) - shown} more of that kind")

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from framework.errors import CheckpointError
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 _KEY: Final = "nlvl"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -17,8 +19,10 @@ from framework.data.dataset import Dataset, FeatureSource, Query
 from framework.data.features import open_features
 from framework.data.holdout import hold_out
 from framework.data.loader import Loader
+from framework.data.spec import FeatureSpec
 from framework.data.text import TextSource
-from framework.errors import RecipeError
+from framework.engine.highlights import Rated
+from framework.errors import RecipeError, nearest
 from framework.recipe import DataChoice, Recipe
 
 HELD_OUT: Final = "held_out"
@@ -27,27 +31,28 @@ HELD_OUT: Final = "held_out"
 
 @attrs.frozen(eq=False)
 class Data:
-    """All that a method is trained and tested on. validation: the split that a choice may be made on, if any."""
+    """All that a method is trained and tested on.
+
+    spec: what weights that are trained on these features must be shown ever after. validation: the split that a choice
+    may be made on, if any. reported: the split of the final number.
+    """
 
     recipe: Recipe
     dataset: Dataset
     features: VideoCache
+    spec: FeatureSpec
     text: TextSource
     queries: Mapping[str, list[Query]]
     validation: str | None
-    test: str
+    reported: str
     fingerprint: str
 
     @property
     def inputs(self) -> Inputs:
         """What the encoder is built for: sizes, and whether the training queries have labels of saliency."""
         saliency = labelled(self.queries[self.dataset.train])
-        return Inputs(sum(self.widths), self.text.width, self.text.vocabulary, saliency)
-
-    @property
-    def widths(self) -> list[int]:
-        """Columns of each source of video features, in the recipe's order."""
-        return self.features.widths(self.queries[self.dataset.train][0].video)
+        columns = sum(self.spec.widths) + self.recipe.data.options.added_columns
+        return Inputs(columns, self.text.width, self.text.vocabulary, saliency)
 
     def loader(self, split: str, *, training: bool) -> Loader:
         """Batches of one split; in training only full ones, as statistics over a batch need numbers."""
@@ -68,23 +73,40 @@ class Data:
         """Query id -> (g, 2) seconds of every query of a split."""
         return truths_of(self.queries[split])
 
+    def rated(self, split: str) -> Rated | None:
+        """What people gave the clips of a split; None where the dataset has no rated clips."""
+        step = self.dataset.rated_clip_s
+        return None if step is None else Rated(step, ratings_of(self.dataset, self.queries[split]))
+
     def describe(self) -> dict[str, Any]:
         """What the manifest and each checkpoint say of the data."""
-        options = self.recipe.data.options
         return {
             "name": self.recipe.data.dataset.part.name,
             "fingerprint": self.fingerprint,
+            "text": hashlib.sha256(json.dumps(self.text.state(), sort_keys=True).encode()).hexdigest(),
             "splits": {split: len(queries) for split, queries in self.queries.items()},
             "features": {
                 "source": self.features.name,
-                "width": sum(self.widths),
-                **({"widths": self.widths} if len(self.widths) > 1 else {}),
-                "clip_s": options.clip_s,
-                "mode": options.mode,
-                "window": options.window,
-                "normalize": options.normalize,
+                "width": sum(self.spec.widths),
+                **attrs.asdict(self.spec),
             },
         }
+
+
+def ratings_of(dataset: Dataset, queries: Sequence[Query]) -> dict[int | str, NDArray[np.int64]]:
+    """Query id -> (clips, annotators) what people gave each rated clip of its video; a clip nobody was shown has 0.
+
+    Queries without ratings are left out. A video has as many rated clips as fit into its duration.
+    """
+    found: dict[int | str, NDArray[np.int64]] = {}
+    if (step := dataset.rated_clip_s) is None:
+        return found
+    for query in queries:
+        if query.ratings and query.saliency:
+            table = np.zeros((int(query.duration / step), len(query.ratings[0])), dtype=np.int64)
+            table[[round(start / step) for start, _, _ in query.saliency]] = query.ratings
+            found[query.id] = table
+    return found
 
 
 def truths_of(queries: Sequence[Query]) -> dict[int | str, NDArray[np.float64]]:
@@ -98,12 +120,48 @@ def open_dataset(choice: DataChoice) -> Dataset:
     return dataset
 
 
-def missing(choice: DataChoice) -> list[str]:
+def missing(recipe: Recipe) -> list[str]:
     """What the data of a recipe lack on this machine, one line each; empty where they can be used."""
-    dataset, options = open_dataset(choice), choice.options
-    lines = list(dataset.missing())
+    dataset = open_dataset(recipe.data)
+    return dataset.missing(splits_of(recipe, dataset)) + missing_features(recipe.data)
+
+
+def splits_of(recipe: Recipe, dataset: Dataset) -> list[str]:
+    """The splits that a run of the recipe reads, each once.
+
+    Raises RecipeError where [evaluate] split is none of the dataset's, or is left open and nothing decides it.
+    """
+    held_out = recipe.data.options.holdout > 0
+    validation = None if held_out else dataset.validation
+    named = [dataset.train, validation, reported_split(recipe, dataset)]
+    return list(dict.fromkeys(split for split in named if split in dataset.splits))
+
+
+def reported_split(recipe: Recipe, dataset: Dataset) -> str:
+    """The split of the final number; ``splits_of`` says when it raises."""
+    place, wanted = f"{recipe.where('evaluate')} split", recipe.evaluate.split
+    held_out = recipe.data.options.holdout > 0
+    if wanted == "auto":
+        chosen = HELD_OUT if held_out else dataset.validation
+        if chosen is None:
+            raise RecipeError(
+                f"{place} is not set, and {recipe.data.dataset.part.name} has no validation split. Name one of "
+                f"{', '.join(dataset.splits)}, or hold out a share of the training videos by [data] holdout."
+            )
+        return chosen
+    known = [*dataset.splits, *([HELD_OUT] if held_out else [])]
+    if wanted not in known:
+        raise RecipeError(
+            f'{place} = "{wanted}": {recipe.data.dataset.part.name} has {", ".join(known)}.{nearest(wanted, known)}'
+        )
+    return wanted
+
+
+def missing_features(choice: DataChoice) -> list[str]:
+    """Which features, of video or text, are not where the recipe says, one line each."""
+    options = choice.options
     several = "" if isinstance(options.video, str) else " (a list of them in brackets)"
-    lines += [
+    lines = [
         f"{path}: no video features there. Point to them by --set data.root=FOLDER "
         f"--set data.video=FILE_OR_FOLDER{several}."
         for path in video_paths(choice)
@@ -131,8 +189,8 @@ def open_video(choice: DataChoice, dataset: Dataset) -> VideoCache:
         sources = [own]
     if not sources:
         raise RecipeError(
-            f"[data] video is not set, and {choice.dataset.part.name} brings no features along. Name an HDF5 file, or "
-            f"a folder of .npy or .npz files, relative to {dataset.root}."
+            f"[data] video is not set, and {choice.dataset.part.name} brings no features along. Name an HDF5 file, a "
+            f"folder of .npy or .npz files, or a store, relative to {dataset.root}."
         )
     return VideoCache(*sources, normalize=options.normalize, cache_mb=options.cache_mb)
 
@@ -141,21 +199,19 @@ def open_data(recipe: Recipe) -> Data:
     """Open everything, prepare the text source on the training split, hold out a share where the recipe asks."""
     dataset, share = open_dataset(recipe.data), recipe.data.options.holdout
     features = open_video(recipe.data, dataset)
-    test = dataset.test if recipe.evaluate.split == "auto" else recipe.evaluate.split
-    if test not in dataset.splits:
-        raise RecipeError(
-            f'{recipe.where("evaluate")} split = "{test}": {recipe.data.dataset.part.name} has '
-            f"{', '.join(dataset.splits)}."
-        )
+    reported = reported_split(recipe, dataset)
     queries = {dataset.train: dataset.queries(dataset.train)}
     validation = dataset.validation
     if share:
         queries[dataset.train], queries[HELD_OUT] = hold_out(queries[dataset.train], share, recipe.seed)
         validation = HELD_OUT
-    for split in (validation, test):
+    for split in (validation, reported):
         if split is not None and split not in queries:
             queries[split] = dataset.queries(split)
+    features.require(query.video for found in queries.values() for query in found)
+    learned_from = list(dict.fromkeys(query.video for query in queries[dataset.train]))
+    spec = FeatureSpec.of(recipe.data.options, features, learned_from)
     text = open_text(recipe.data)
     sentences = {query.text for found in queries.values() for query in found}
     text.prepare([query.text for query in queries[dataset.train]], sorted(sentences))
-    return Data(recipe, dataset, features, text, queries, validation, test, dataset.fingerprint())
+    return Data(recipe, dataset, features, spec, text, queries, validation, reported, dataset.fingerprint())

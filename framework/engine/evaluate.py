@@ -17,6 +17,7 @@ from framework.data.loader import Loader
 from framework.engine.assemble import Method, Objective
 from framework.engine.data import Data
 from framework.engine.examples import examples_of
+from framework.engine.highlights import Rated, Scores, saliency_of
 from framework.engine.predict import predict
 from framework.errors import DataError
 from framework.metrics.metric import Metric
@@ -28,7 +29,8 @@ Lists = dict[int | str, NDArray[np.float64]]
 class Evaluation:
     """What one pass over a split gave.
 
-    answers: query id -> (n, 3) start, end in seconds and score, best first. metrics: percent, by name.
+    answers: query id -> (n, 3) start, end in seconds and score, best first. metrics: percent, by name. saliency: query
+    id -> (n,) scores of the clips that people have rated, empty where nobody has or the method scores none.
     seconds: wall time of prediction alone; reading features, scoring and examples, which the first pass of a run pays
     more for than later ones, are left out. examples: what a report shows of a few queries.
     """
@@ -37,6 +39,7 @@ class Evaluation:
     metrics: dict[str, float]
     seconds: float
     examples: list[dict[str, Any]]
+    saliency: Scores = attrs.field(factory=dict)
 
 
 @attrs.frozen
@@ -55,19 +58,26 @@ def evaluate(
     metric: Metric,
     settings: Settings,
     truths: Mapping[int | str, NDArray[np.float64]],
+    rated: Rated | None = None,
 ) -> Evaluation:
-    """Answer every query of ``loader`` and score the answers; leaves the method in training mode if it was."""
+    """Answer every query of ``loader`` and score the answers; leaves the method in training mode if it was.
+
+    rated: what people gave the clips, where the dataset has that; the rule's highlight part is scored against it.
+    """
     training, spent = method.encoder.training, 0.0
     method.modules.eval()
     answers: Lists = {}
     examples: list[dict[str, Any]] = []
+    saliency: Scores = {}
     shown = _shown(truths, settings.examples)
     for batch in loader.batches(0):
         moved = batch.to(method.device)
         began = time.perf_counter()
         found = predict(method, objective, moved, settings.seed, settings.draws)
         # Reading the answers waits for a GPU, whose work would else be counted elsewhere.
-        read = list(_by_id(found.index.ask, found.candidates, batch))
+        read = list(by_id(found.index.ask, found.candidates, batch))
+        if rated is not None:
+            saliency |= dict(saliency_of(found, batch, rated.clip_s))
         spent += time.perf_counter() - began
         for query, answer in read:
             if query in answers:
@@ -78,7 +88,8 @@ def evaluate(
         if shown & set(batch.meta.ids):
             examples += examples_of(objective, moved, found, shown)
     method.modules.train(training)
-    return Evaluation(answers, metric(answers, truths), spent, examples)
+    metrics = metric(answers, truths) | ({} if rated is None else rated.score(metric, saliency))
+    return Evaluation(answers, metrics, spent, examples, saliency)
 
 
 def require_numbers(data: Data) -> None:
@@ -88,7 +99,7 @@ def require_numbers(data: Data) -> None:
     """
     chosen = data.recipe.evaluate.metric
     metric: Metric = chosen.part.factory(chosen.options)
-    for split in dict.fromkeys((data.validation or data.test, data.test)):
+    for split in dict.fromkeys((data.validation or data.reported, data.reported)):
         truths = data.truths(split)
         try:
             metric(truths, truths)
@@ -96,7 +107,8 @@ def require_numbers(data: Data) -> None:
             raise DataError(f'{data.recipe.where("evaluate")} {chosen.name} on split "{split}": {error}') from error
 
 
-def _by_id(ask: Tensor, candidates: Candidates, batch: Batch) -> Iterator[tuple[int | str, NDArray[np.float64]]]:
+def by_id(ask: Tensor, candidates: Candidates, batch: Batch) -> Iterator[tuple[int | str, NDArray[np.float64]]]:
+    """Query id and (n, 3) start, end in seconds and score of each row, best first."""
     table = torch.stack([candidates.start, candidates.end, candidates.score], dim=-1).double().cpu()
     kept = candidates.mask.cpu()
     for row, text in enumerate(ask.tolist()):

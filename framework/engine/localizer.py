@@ -18,14 +18,16 @@ from framework.data.batch import collate
 from framework.data.cache import VideoCache
 from framework.data.dataset import FeatureSource, Query
 from framework.data.features import open_features
-from framework.data.sampling import excerpt, middle_rows
+from framework.data.sampling import excerpt, prepared
+from framework.data.spec import FeatureSpec, typical_length
+from framework.data.store import is_store
 from framework.data.text import TextSource
 from framework.engine import checkpoint
 from framework.engine.assemble import Method, assemble
 from framework.engine.data import open_text
 from framework.engine.environment import choose_device
 from framework.engine.predict import predict
-from framework.errors import CheckpointError, DataError
+from framework.errors import CheckpointError, DataError, RecipeError
 from framework.recipe import Recipe, parse_recipe
 from framework.registry import load_registry
 
@@ -51,11 +53,11 @@ class VideoIndex:
 class Localizer:
     """Answers with the weights of a run; made by ``framework.load``.
 
-    widths: columns of each source of video features, in the order of the recipe's [data] video; they add up to D.
+    recipe: of the run. spec: the features that the weights were trained on. source: the checkpoint, for messages.
     """
 
-    def __init__(self, method: Method, text: TextSource, recipe: Recipe, inputs: Inputs, widths: Sequence[int]) -> None:
-        self.method, self.text, self.inputs, self.widths = method, text, inputs, tuple(widths)
+    def __init__(self, method: Method, text: TextSource, recipe: Recipe, spec: FeatureSpec, source: Path) -> None:
+        self.method, self.text, self.recipe, self.spec, self.source = method, text, recipe, spec, source
         self.profile = recipe.profile
         self.data, self.seed, self.draws = recipe.data.options, recipe.seed, recipe.evaluate.draws
 
@@ -86,6 +88,11 @@ class Localizer:
             )
         return VideoIndex(clips, step, lasts)
 
+    def doubts(self, video: VideoIndex) -> list[str]:
+        """What makes one doubt that a video's features are of the kind that the weights were trained on."""
+        blocks = np.split(video.clips, np.cumsum(self.spec.widths)[:-1], axis=1)
+        return list(self.spec.doubts([typical_length(block) for block in blocks]))
+
     # A str is a sequence of str as well; it is taken as one sentence.
     @overload
     def localize(self, video: VideoIndex | NDArray[np.float32], queries: str, top: int = 5) -> list[Moment]: ...  # type: ignore[overload-overlap]
@@ -113,13 +120,13 @@ class Localizer:
     def _clips(self, features: NDArray[np.float32] | Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
         """The columns of all sources side by side, (T, D), unnormalised."""
         if not (isinstance(features, (list, tuple)) and features and _array(features[0]).ndim == 2):
-            return _checked(_array(features), self.inputs.video, self._sources())
-        if len(features) != len(self.widths):
+            return _checked(_array(features), sum(self.spec.widths), self._sources())
+        if len(features) != len(self.spec.widths):
             raise DataError(
-                f"video features: {len(features)} sources, but the weights were trained on {len(self.widths)}. Give "
-                "one array a source, in the order of the recipe's [data] video."
+                f"video features: {len(features)} sources, but the weights were trained on {len(self.spec.widths)}. "
+                "Give one array a source, in the order of the recipe's [data] video."
             )
-        blocks = [_checked(_array(x), width) for x, width in zip(features, self.widths, strict=True)]
+        blocks = [_checked(_array(x), width) for x, width in zip(features, self.spec.widths, strict=True)]
         sources = [_OneVideo(block, f"source {number}") for number, block in enumerate(blocks, 1)]
         cache = VideoCache(*sources, normalize=False)
         cache.require(["video"])
@@ -127,19 +134,15 @@ class Localizer:
 
     def _sources(self) -> str:
         """Names and widths of the sources where there are several, else nothing."""
-        names = self.data.sources
-        # A checkpoint from before there were several says one width alone.
-        several = len(names) == len(self.widths) > 1
-        return ", ".join(f"{name} {width}" for name, width in zip(names, self.widths, strict=True)) if several else ""
+        return self.spec.words if len(self.spec.names) > 1 else ""
 
     def _batch(self, video: VideoIndex, asked: Sequence[str]) -> Batch:
         place = "the given sentence"
         queries = [Query(sentence, sentence, "video", video.duration, (), place) for sentence in asked]
         cut = excerpt(queries[0], len(video.clips), self.data)
-        blocks = np.split(video.clips, np.cumsum(self.widths)[:-1], axis=1)
+        blocks = np.split(video.clips, np.cumsum(self.spec.widths)[:-1], axis=1)
         cache = VideoCache(*map(_OneVideo, blocks), normalize=self.data.normalize)
-        clips = cache.read("video")
-        clips = clips[middle_rows(len(clips), cut.samples)] if cut.samples else clips
+        clips = prepared(cache.read("video"), cut, self.data)
         words = [self.text.encode(query.id, query.text) for query in queries]
         return collate(queries, words, [cut], [clips], [0] * len(queries), self.data.window).to(self.method.device)
 
@@ -152,23 +155,37 @@ class Localizer:
         ]
 
 
-def load(run_or_checkpoint: Path | str, device: str = "auto") -> Localizer:
-    """Load a run folder (its reported weights) or one checkpoint; no code of it is run. Raises CheckpointError."""
+def load(run_or_checkpoint: Path | str, device: str = "auto", overrides: Sequence[str] = ()) -> Localizer:
+    """Load a run folder (its reported weights) or one checkpoint; no code of it is run. Raises CheckpointError.
+
+    overrides: ``data.key=value``, for files that lie elsewhere now, such as those of a language model.
+    """
+    require_data_alone(overrides)
     path = Path(run_or_checkpoint)
     path = reported(path) if path.is_dir() else path
     place = choose_device(device)
     tensors, meta = checkpoint.load(path, place)
-    recipe = parse_recipe(_text(meta, path), path, load_registry())
+    recipe = parse_recipe(_text(meta, path), path, load_registry(), overrides)
     text = open_text(recipe.data)
     with checkpoint.described(path):
         inputs = Inputs(**meta["inputs"])
-        # One source has the whole width, and says no more.
-        widths = meta["data"]["features"].get("widths", [inputs.video])
+        spec = FeatureSpec.read(meta["data"]["features"])
         text.restore(meta["text"])
     method = assemble(recipe, inputs)
     checkpoint.restore(method.modules, tensors, path)
     method.modules.to(place).eval()
-    return Localizer(method, text, recipe, inputs, widths)
+    return Localizer(method, text, recipe, spec, path)
+
+
+def require_data_alone(overrides: Sequence[str]) -> None:
+    """Refuse to change what the weights have learned to work with. Raises RecipeError."""
+    for text in overrides:
+        key = text.partition("=")[0].strip()
+        if not key.startswith("data.") or key in ("data.text", "data.text.name"):
+            raise RecipeError(
+                f"--set {text}: weights are trained, with their words and all; where the data lie can change, as in "
+                "--set data.root=DIR, and whose they are, by data.name."
+            )
 
 
 def _text(meta: Mapping[str, Any], path: Path) -> str:
@@ -226,13 +243,13 @@ class _OneVideo(FeatureSource):
 
 
 def read_video(path: Path) -> NDArray[np.float32] | list[NDArray[np.float32]]:
-    """Read one video's features: a .npy or .npz file, or ``FILE.hdf5:VIDEO``. Raises DataError.
+    """Read one video's features: a .npy or .npz file, ``FILE.hdf5:VIDEO``, or ``STORE:VIDEO``. Raises DataError.
 
     Several of them with commas between, one a source, are a list.
     """
     written = str(path)
     # A comma may also be part of a name.
-    one = path.is_file() or Path(written.rpartition(":")[0]).is_file()
+    one = path.is_file() or _holds_videos(written.rpartition(":")[0])
     return _read_one(path) if one or "," not in written else [_read_one(Path(part)) for part in written.split(",")]
 
 
@@ -240,6 +257,11 @@ def _read_one(path: Path) -> NDArray[np.float32]:
     if path.suffix in (".npy", ".npz") and path.is_file():
         return open_features(path).read(path.stem)
     file, colon, video = str(path).rpartition(":")
-    if not colon or not Path(file).is_file():
-        raise DataError(f"{path}: must be an existing .npy or .npz file of one video, or FILE.hdf5:VIDEO.")
+    if not colon or not _holds_videos(file):
+        raise DataError(f"{path}: must be a .npy or .npz file of one video, or FILE.hdf5:VIDEO, or STORE:VIDEO.")
     return open_features(Path(file)).read(video)
+
+
+def _holds_videos(name: str) -> bool:
+    path = Path(name)
+    return bool(name) and (path.is_file() or is_store(path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping
 from datetime import datetime, timezone
@@ -52,7 +53,7 @@ def settle_profile(recipe: Recipe, profile: str, registry: Registry, narrator: N
     profile: "full" refuses where files are missing, "embedded" takes the overlay in any case, "auto" falls back to it
     unless --set said where the files are.
     """
-    lacking = [] if profile == "embedded" else missing(recipe.data)
+    lacking = [] if profile == "embedded" else missing(recipe)
     if not lacking and profile != "embedded":
         return recipe
     pointed = any(recipe.tree.origin(("data", key)).file == "--set" for key in ("root", "video"))
@@ -184,10 +185,21 @@ class Run:
                 f"{stored}: this run was begun with another recipe than {self.recipe.source} with its overrides. "
                 "Resume with the same recipe, profile and --set, or begin a new run."
             )
-        trainer.resume()
         before = read_manifest(self.folder)
+        self._require_same_data(before)
+        trainer.resume()
         self.started = str(before.get("started", self.started))
         self.began -= float(before.get("seconds", 0.0))
+
+    def _require_same_data(self, before: Mapping[str, Any]) -> None:
+        """Refuse to go on with annotations or features that are not those of the beginning."""
+        now, then = json.loads(json.dumps(self.data.describe())), before.get("data", {})
+        for key, value in now.items():
+            if then.get(key) != value:
+                raise CheckpointError(
+                    f"{self.folder}: the data have changed since this run began, in {key}: {_short(then.get(key))} "
+                    f"then, {_short(value)} now. Put them back, or begin a new run."
+                )
 
     def _begun_with(self, stored: Path) -> bool:
         """Whether a stored recipe computes what this one does; sweeps do not enter training and may differ."""
@@ -196,23 +208,24 @@ class Run:
         return before | {"sweep": None} == now | {"sweep": None}
 
     def _evaluate_epoch(self) -> dict[str, dict[str, float]]:
-        """Evaluate on the validation split, or, where there is none, on the test split for the curve alone."""
-        split = self.data.validation or self.data.test
+        """Evaluate on the validation split, or, where there is none, on the reported split for the curve alone."""
+        split = self.data.validation or self.data.reported
         return {split: self._evaluate(split, examples=0).metrics}
 
     def _evaluate(self, split: str, examples: int) -> Evaluation:
         settings = Settings(self.recipe.seed, self.recipe.evaluate.draws, examples)
         loader = self.data.loader(split, training=False)
-        return evaluate(self.method, self.method.objectives[0], loader, self.metric, settings, self.data.truths(split))
+        truths, rated = self.data.truths(split), self.data.rated(split)
+        return evaluate(self.method, self.method.objectives[0], loader, self.metric, settings, truths, rated)
 
     def _report_weights(self, name: str, boards: Boards) -> RunResult:
-        """Evaluate the reported checkpoint on the test split, sweep, and write what a reader of the run needs."""
-        path, test = self.folder / "checkpoints" / f"{name}.safetensors", self.data.test
+        """Evaluate the reported checkpoint on the reported split, sweep, and write what a reader of the run needs."""
+        path, split = self.folder / "checkpoints" / f"{name}.safetensors", self.data.reported
         tensors, _ = checkpoint.load(path, self.method.device)
         checkpoint.restore(self.method.modules, tensors, path)
-        found = self._evaluate(test, EXAMPLES)
-        predictions = self.folder / "predictions" / f"{test}.jsonl"
-        write_predictions(predictions, self.data.queries[test], found.answers)
+        found = self._evaluate(split, EXAMPLES)
+        predictions = self.folder / "predictions" / f"{split}.jsonl"
+        write_predictions(predictions, self.data.queries[split], found.answers, found.saliency)
         boards.pictures(found.examples)
         write_json(self.folder / "examples.json", found.examples)
         write_json(self.folder / "metrics.json", self.about.metrics(name, found))
@@ -230,7 +243,7 @@ class Run:
             "after_evaluation",
             FINISHED,
             run=self.view,
-            split=test,
+            split=split,
             metrics=found.metrics,
             predictions=predictions,
         )
@@ -239,3 +252,8 @@ class Run:
     def _write_manifest(self, status: str) -> None:
         seconds = time.perf_counter() - self.began
         write_json(self.folder / "manifest.json", self.about.manifest(status, self.started, seconds))
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 120 else text[:117] + "..."

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import attrs
+import numpy as np
+from numpy.typing import NDArray
 
 from framework.data.dataset import Dataset, Query
-from framework.data.predictions import join, read_predictions
-from framework.engine.data import HELD_OUT, open_dataset, truths_of
+from framework.data.predictions import DURATION_SLACK_S, Joined, QueryPrediction, join, read_predictions
+from framework.engine.data import HELD_OUT, open_dataset, ratings_of, truths_of
 from framework.errors import DataError, Problems, UserError
 from framework.metrics.metric import Metric
 from framework.recipe import Chosen, Recipe, load_recipe
@@ -24,7 +26,11 @@ from framework.registry import Registry, load_registry
 
 @attrs.frozen
 class Scored:
-    """Metrics of a file. metrics: percent, by name. missing: queries without an answer, counted as misses."""
+    """Metrics of a file.
+
+    metrics: percent, by name. missing: queries without an answer, counted as misses. overlong: windows that end after
+    their video, scored as they are. notes: what a reader of the numbers should know, a line each.
+    """
 
     dataset: str
     profile: str
@@ -32,6 +38,8 @@ class Scored:
     rule: str
     queries: int
     missing: int
+    overlong: int
+    notes: tuple[str, ...]
     metrics: dict[str, float]
 
     def to_dict(self) -> dict[str, Any]:
@@ -48,11 +56,14 @@ def score_file(
     rule: str | None = None,
     overrides: Sequence[str] = (),
     allow_missing: bool = False,
+    allow_overlong: bool = False,
 ) -> Scored:
     """Score a file in the QVHighlights submission form against the annotations of a dataset.
 
     data: name of a dataset part, whose files lie in ``root``; None takes dataset, rule and options from the run folder
-    that the file lies in, and ``root`` then says where its files have gone.
+    that the file lies in, and ``root`` then says where its files have gone. overrides: ``data.key=value`` for an option
+    of the dataset, ``key=value`` for one of the rule. allow_missing: queries without an answer count as misses.
+    allow_overlong: windows that end after their video are scored as they are, as the field's scripts do.
     Raises DataError with file and line for anything malformed.
     """
     if not predictions.is_file():
@@ -60,24 +71,70 @@ def score_file(
         raise DataError(f"{predictions}: no such file.{inside}")
     registry = load_registry()
     recipe = _recipe_beside(predictions, registry) if data is None else None
+    of_data, of_rule = split_overrides(overrides)
+    if recipe is not None and of_data:
+        raise UserError(f"--set data.{of_data[0]}: the dataset is that of the run; name another by --data NAME.")
     if recipe is not None:
         name = recipe.data.dataset.part.name
         options = recipe.data.options if root is None else attrs.evolve(recipe.data.options, root=str(root))
         dataset = open_dataset(attrs.evolve(recipe.data, options=options))
     else:
         name = str(data)
-        chosen = choose(registry, "dataset", name, "--data")
+        chosen = choose(registry, "dataset", name, "--data", of_data)
         dataset = chosen.part.factory(chosen.options, root or Path())
-    if lacking := dataset.missing():
-        raise DataError("\n".join(lacking))
-    metric = _metric(registry, recipe, rule, overrides)
+    metric = _metric(registry, recipe, rule, of_rule)
     wanted = split or predictions.stem
     queries = _queries(dataset, name, wanted)
-    found = read_predictions(predictions, {query.video: query.duration for query in queries})
-    truths = truths_of(queries)
+    durations = {query.video: query.duration for query in queries}
+    found = read_predictions(predictions, None if allow_overlong else durations)
     joined = join(found, queries, source=predictions, allow_missing=allow_missing)
-    profile = "full" if recipe is None else recipe.profile
-    return Scored(name, profile, wanted, metric.rule, len(truths), len(joined.missing), metric(joined.windows, truths))
+    metrics = metric(joined.windows, truths_of(queries))
+    highlights, notes = _highlights(metric, joined, ratings_of(dataset, queries))
+    return Scored(
+        name,
+        "full" if recipe is None else recipe.profile,
+        wanted,
+        metric.rule,
+        len(queries),
+        len(joined.missing),
+        _overlong(found, durations),
+        (*notes, *_order(joined)),
+        metrics | highlights,
+    )
+
+
+def _highlights(
+    metric: Metric, joined: Joined, ratings: Mapping[int | str, NDArray[np.int64]]
+) -> tuple[dict[str, float], list[str]]:
+    """Scores of clips against people's ratings, where the rule has any use for them and both sides are there."""
+    if not metric.highlight_names or not ratings:
+        return {}, []
+    if not joined.saliency:
+        return {}, ["no pred_saliency_scores in the file, so highlights are not scored"]
+    if absent := [qid for qid in ratings if qid not in joined.saliency]:
+        return {}, [f"highlights are not scored, as {len(absent)} rated queries have no pred_saliency_scores"]
+    return metric.highlights({qid: joined.saliency[qid] for qid in ratings}, ratings), []
+
+
+def _overlong(found: Mapping[int | str, QueryPrediction], durations: Mapping[str, float]) -> int:
+    limits = ((answer.windows, durations[answer.vid] + DURATION_SLACK_S) for answer in found.values())
+    return sum(end > limit for windows, limit in limits for _, end, _ in windows)
+
+
+def _order(joined: Joined) -> Iterator[str]:
+    if joined.unsorted:
+        yield (
+            f"{joined.unsorted:,} lists are not best first: rules that ask for the first moment take the one listed "
+            "first, whatever its score"
+        )
+
+
+def split_overrides(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Options of the dataset, their ``data.`` taken off, and options of the rule."""
+    return (
+        [text.removeprefix("data.") for text in overrides if text.startswith("data.")],
+        [text for text in overrides if not text.startswith("data.")],
+    )
 
 
 def _recipe_beside(predictions: Path, registry: Registry) -> Recipe:
@@ -127,4 +184,6 @@ def _queries(dataset: Dataset, name: str, split: str) -> list[Query]:
     if split not in dataset.splits:
         remedy = f"a {HELD_OUT} split is only known to its run" if split == HELD_OUT else "name one by --split"
         raise DataError(f'split "{split}": {name} has {", ".join(dataset.splits)}; {remedy}.')
+    if lacking := dataset.missing([split]):
+        raise Problems(lacking)
     return dataset.queries(split)

@@ -25,7 +25,7 @@ from framework.registry import Registry
 
 
 def score(recipe: Recipe, data: Data, weights: Path, device: torch.device) -> Evaluation:
-    """Answer the test split of ``data`` with stored weights under the settings of ``recipe``, and score the answers.
+    """Answer the reported split of ``data`` with stored weights under the settings of ``recipe``, and score it.
 
     Raises CheckpointError where the recipe wants other weights.
     """
@@ -34,10 +34,12 @@ def score(recipe: Recipe, data: Data, weights: Path, device: torch.device) -> Ev
     checkpoint.restore(method.modules, tensors, weights)
     method.modules.to(device)
     chosen = recipe.evaluate.metric
-    loader = attrs.evolve(data, recipe=recipe).loader(data.test, training=False)
+    loader = attrs.evolve(data, recipe=recipe).loader(data.reported, training=False)
     settings = Settings(recipe.seed, recipe.evaluate.draws)
     metric = chosen.part.factory(chosen.options)
-    return evaluate(method, method.objectives[0], loader, metric, settings, data.truths(data.test))
+    return evaluate(
+        method, method.objectives[0], loader, metric, settings, data.truths(data.reported), data.rated(data.reported)
+    )
 
 
 def require_inference(recipe: Recipe, method: Method, inputs: Inputs, registry: Registry) -> None:

@@ -68,5 +68,5 @@ class EvaluateOptions:
 
     every: int = option(1, doc="epochs between two evaluations in training; 0: none before the end", rule=at_least(0))
     batch_size: int = option(32, doc="queries a batch; no answer depends on it", rule=at_least(1))
-    split: str = option("auto", doc="split of the final number; auto: the dataset's test split")
+    split: str = option("auto", doc="split of the final number; auto: the one that choices are made on")
     draws: int = option(1, doc="noise draws whose candidates are averaged", rule=at_least(1))

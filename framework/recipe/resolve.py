@@ -15,7 +15,7 @@ from framework.core.options import between, one_of, option
 from framework.core.part import Part
 from framework.data.options import DataOptions
 from framework.errors import PluginError, Problems, RecipeError, nearest
-from framework.recipe.files import find_recipe, overlaid, parse_tree, read_tree, varied
+from framework.recipe.files import find_recipe, overlaid, override, parse_tree, read_tree, varied
 from framework.recipe.options import EvaluateOptions, TrainOptions
 from framework.recipe.recipe import MAIN, Chosen, DataChoice, EvaluateChoice, Objective, Recipe
 from framework.recipe.structure import Structurer
@@ -60,9 +60,11 @@ def load_recipe(
     return _recipe(read_tree(path, overrides), path, registry, overrides)
 
 
-def parse_recipe(text: str, source: Path, registry: Registry | None = None) -> Recipe:
+def parse_recipe(text: str, source: Path, registry: Registry | None = None, overrides: Sequence[str] = ()) -> Recipe:
     """Read a resolved recipe from its text, as a checkpoint holds it; ``source`` is named in messages."""
-    return _recipe(parse_tree(text, str(source)), source, registry, ())
+    tree = parse_tree(text, str(source))
+    override(tree, overrides)
+    return _recipe(tree, source, registry, ())
 
 
 def peek_data(

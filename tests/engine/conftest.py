@@ -63,6 +63,7 @@ schedule = "cosine"
 clip = 5.0
 [evaluate]
 rule = "rank"
+split = "test"
 batch_size = 8
 """
 
@@ -94,6 +95,7 @@ epochs = 1
 batch_size = 16
 [evaluate]
 rule = "rank"
+split = "test"
 batch_size = 8
 """
 

@@ -25,7 +25,7 @@ def answered(path: Path, overrides: list[str], registry: Registry, draws: int = 
     seed_everything(0, torch.device("cpu"))
     method = assemble(recipe, data.inputs)
     method.modules.eval()
-    batch = next(iter(data.loader(data.test, training=False).batches()))
+    batch = next(iter(data.loader(data.reported, training=False).batches()))
     return method, batch, predict(method, method.objectives[0], batch, seed=5, draws=draws)
 
 

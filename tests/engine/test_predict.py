@@ -52,9 +52,11 @@ def _disturb(method: Method) -> None:
 
 
 def evaluated(data: Data, method: Method, size: int) -> Evaluation:
-    loader = data.loader(data.test, training=False)
+    loader = data.loader(data.reported, training=False)
     loader.batch_size = size
-    return evaluate(method, method.objectives[0], loader, Rank(RankOptions()), Settings(seed=5), data.truths(data.test))
+    return evaluate(
+        method, method.objectives[0], loader, Rank(RankOptions()), Settings(seed=5), data.truths(data.reported)
+    )
 
 
 @pytest.mark.parametrize("overrides", SAMPLERS.values(), ids=SAMPLERS.keys())
@@ -70,7 +72,7 @@ def test_predictions_are_the_same_at_every_batch_size(overrides, recipe_file, re
 
 def test_the_time_of_an_evaluation_is_that_of_prediction_alone(recipe_file, registry, monkeypatch) -> None:
     data, method = made(recipe_file, registry, [])
-    loader, clock = data.loader(data.test, training=False), [0.0]
+    loader, clock = data.loader(data.reported, training=False), [0.0]
 
     def lasting(seconds, function):
         def call(*given, **named):
@@ -89,13 +91,13 @@ def test_the_time_of_an_evaluation_is_that_of_prediction_alone(recipe_file, regi
     monkeypatch.setattr(evaluation, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
     monkeypatch.setattr(evaluation, "predict", lasting(1, predict))
     monkeypatch.setattr(evaluation, "examples_of", lasting(10, examples_of))
-    found = evaluate(method, method.objectives[0], loader, rule, Settings(5, examples=3), data.truths(data.test))
+    found = evaluate(method, method.objectives[0], loader, rule, Settings(5, examples=3), data.truths(data.reported))
     assert (len(found.examples), found.seconds) == (3, len(loader))
 
 
 def test_predictions_depend_neither_on_order_nor_on_padding(recipe_file, registry) -> None:
     data, method = made(recipe_file, registry, ["sampler.eta=1.0"])
-    batch = next(iter(data.loader(data.test, training=False).batches()))
+    batch = next(iter(data.loader(data.reported, training=False).batches()))
     objective = method.objectives[0]
     found = predict(method, objective, batch, seed=5).candidates
     turned = predict(method, objective, _reversed(batch), seed=5).candidates
@@ -131,7 +133,7 @@ def _padded(batch: Batch, clips: int, words: int) -> Batch:
 
 def test_several_draws_are_averaged_and_differ_from_one(recipe_file, registry) -> None:
     data, method = made(recipe_file, registry, [])
-    batch = next(iter(data.loader(data.test, training=False).batches()))
+    batch = next(iter(data.loader(data.reported, training=False).batches()))
     one = predict(method, method.objectives[0], batch, seed=5).predictions[-1].x0
     four = predict(method, method.objectives[0], batch, seed=5, draws=4).predictions[-1].x0
     assert not torch.allclose(one, four)
@@ -149,7 +151,7 @@ def test_several_draws_are_averaged_and_differ_from_one(recipe_file, registry) -
 
 def test_the_ground_truth_is_out_of_reach_of_prediction(recipe_file, registry) -> None:
     data, method = made(recipe_file, registry, [])
-    batch = next(iter(data.loader(data.test, training=False).batches()))
+    batch = next(iter(data.loader(data.reported, training=False).batches()))
     blind = attrs.evolve(batch, gold=batch.gold[:0])
     seen, unseen = (predict(method, method.objectives[0], each, seed=5).candidates for each in (batch, blind))
     assert torch.equal(seen.start, unseen.start)
@@ -206,7 +208,7 @@ def test_a_network_trained_in_half_precision_answers_in_full(recipe_file, regist
 def test_moments_rounded_beyond_the_end_of_a_video_are_brought_back(recipe_file, registry) -> None:
     data, method = made(recipe_file, registry, ["post.round_s=30.0", "post.threshold=1.0", "post.top=200"])
     ends = []
-    for batch in data.loader(data.test, training=False).batches():
+    for batch in data.loader(data.reported, training=False).batches():
         found = predict(method, method.objectives[0], batch, seed=5)
         kept = found.candidates.mask
         duration = torch.tensor(batch.meta.durations)[found.index.pool[:, :1]].expand(kept.shape)[kept]

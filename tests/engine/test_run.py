@@ -115,6 +115,18 @@ def test_resuming_with_another_recipe_is_refused(
         execute_in(folder, recipe, registry, narrator, resume=True)
 
 
+def test_resuming_on_other_data_is_refused(
+    tmp_path: Path, recipe: Recipe, registry: Registry, narrator: Narrator
+) -> None:
+    folder = execute_in(tmp_path / "run", recipe, registry, narrator).folder
+    manifest = json.loads((folder / "manifest.json").read_text())
+    for key in ("fingerprint", "features", "text"):
+        changed = {"status": "interrupted", "data": manifest["data"] | {key: "other"}}
+        (folder / "manifest.json").write_text(json.dumps(manifest | changed))
+        with pytest.raises(CheckpointError, match=f"the data have changed since this run began, in {key}: "):
+            execute_in(folder, recipe, registry, narrator, resume=True)
+
+
 def test_a_finished_run_is_neither_overwritten_nor_resumed(
     finished: RunResult, recipe: Recipe, registry: Registry, narrator: Narrator
 ) -> None:
@@ -159,7 +171,7 @@ def test_a_loaded_run_localizes_inside_the_video(finished: RunResult) -> None:
 def test_a_checkpoint_loads_from_a_folder_that_moved(finished: RunResult, tmp_path: Path) -> None:
     moved = tmp_path / "elsewhere"
     shutil.copytree(finished.folder, moved)
-    assert framework.load(moved / "checkpoints" / "best.safetensors", device="cpu").inputs.video == 24
+    assert framework.load(moved / "checkpoints" / "best.safetensors", device="cpu").spec.widths == (24,)
 
 
 def test_moving_average_and_accumulation_train_and_resume(

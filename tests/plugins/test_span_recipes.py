@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ SMALL = [name for name in RECIPES if "_small" in name]
 TABLES = ("table4", "table5", "table6")
 
 
+@cache
 def recipe(name: str, *overrides: str) -> Recipe:
     return load_recipe(FOLDER / name, overrides)
 
@@ -72,6 +74,33 @@ def test_small_recipes_share_data_and_scoring_with_the_map_methods(name: str):
     assert {key: one[key] for key in ("data", "post", "seed")} == {key: other[key] for key in ("data", "post", "seed")}
     assert {**one["evaluate"], "every": 0} == {**other["evaluate"], "every": 0}
     assert one["train"]["batch_size"] == other["train"]["batch_size"]
+
+
+@pytest.mark.parametrize(
+    ("name", "changed"),
+    [
+        ("momentdiff_qvhighlights", set()),
+        ("momentdiff_tacos", set()),
+        ("momentdetr_qvhighlights", {"encoder", "train"}),
+        ("diffusionvg_activitynet", {"target", "train"}),
+    ],
+)
+def test_on_another_dataset_a_method_changes_what_its_source_changes(name: str, changed: set[str]):
+    one, other = recipe(f"{name.split('_')[0]}_charades.toml"), recipe(f"{name}.toml")
+    assert difference(one.resolved, other.resolved) == {"data", "post", "evaluate"} - kept(name) | changed
+
+
+def kept(name: str) -> set[str]:
+    """DiffusionVG rounds and scores both of its datasets alike."""
+    return {"post", "evaluate"} if name.startswith("diffusionvg") else set()
+
+
+def test_diffusionvg_on_activitynet_averages_each_video_once_and_warms_up_for_a_tenth_of_its_steps():
+    found = recipe("diffusionvg_activitynet.toml")
+    data, train = found.data.options, found.train
+    assert (data.mode, data.resample, data.window) == ("sample", "mean", found.encoder.options.pool_clips)
+    assert train.warmup == train.epochs * (37_417 // train.batch_size) // 10
+    assert found.objectives[0].target.options.votes == "uniform"
 
 
 @pytest.mark.parametrize("table", TABLES)

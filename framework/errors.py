@@ -45,6 +45,11 @@ def visible(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def cut(text: str, longest: int = 60) -> str:
+    """A text for a message: on one line, without characters that a terminal obeys, and cut where it is long."""
+    return visible(text if len(text) <= longest else text[: longest - 3] + "...")
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """Suggest the known word closest to ``word``, as ``' Did you mean "x"?'``, or nothing where none is close."""
     found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)

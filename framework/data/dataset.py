@@ -64,14 +64,15 @@ class Dataset(ABC):
 
     splits: names of all splits. train: which of them is trained on. validation: which of them choices are made on; None
     where the field has none. Any other split is read only where a recipe or a command names it, so that test labels are
-    never used unasked. rated_clip_s: seconds of the clips whose fit to the text people have rated; None where they have
-    not. homepage: where to get the files.
+    never used unasked. rated_clip_s: seconds of the clips whose fit to the text people have rated, as far as splits
+    were read; None where they have not. rule: the metric that the field scores it by. homepage: where to get the files.
     """
 
     splits: tuple[str, ...]
     train: ClassVar[str] = "train"
     validation: str | None = None
     rated_clip_s: float | None = None
+    rule: ClassVar[str] = "rank"
     homepage: ClassVar[str] = ""
 
     def __init__(self, options: Any, root: Path) -> None:
@@ -105,5 +106,8 @@ class Dataset(ABC):
             raise DataError(f'split "{split}": must be one of {", ".join(self.splits)}.{nearest(split, self.splits)}')
 
     @abstractmethod
-    def fingerprint(self) -> str:
-        """Hex SHA-256 over what defines the annotations: contents of the files, or constants."""
+    def fingerprint(self, splits: Sequence[str] | None = None) -> str:
+        """Hex SHA-256 over what defines the annotations of some splits: contents of the files, or constants.
+
+        splits: None for all. What a run does not read is no part of its data.
+        """

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from framework.data.dataset import Query
+from framework.data.json_text import decoded, parse, shown
 from framework.errors import DataError, Problems, nearest
 
 DURATION_SLACK_S = 1e-3
@@ -32,9 +33,6 @@ SHOWN = 10
 
 LISTED = 5
 """Query ids that a message lists."""
-
-LONGEST = 60
-"""Characters of a wrong value that a message shows."""
 
 
 @attrs.frozen
@@ -107,10 +105,12 @@ def read_predictions(
     for number, line in _lines(path):
         place = f"{path}:{number}"
         try:
-            prediction = attrs.evolve(_parse(_load(line, place), place, durations or {}), line=number)
+            record = parse(decoded(line.rstrip(b"\r\n"), path, number), path, number)
+            record = parse(decoded(line.rstrip(b"\r\n"), path, number), path, number)
+            prediction = attrs.evolve(_parse(record, place, durations or {}), line=number)
             if known := found.get(prediction.qid):
-                shown = _shown(prediction.qid)
-                raise DataError(f"{place} qid = {shown}: already on line {known.line}; keep one line a query")
+                qid = shown(prediction.qid)
+                raise DataError(f"{place} qid = {qid}: already on line {known.line}; keep one line a query")
         except DataError as error:
             # Its text alone: an exception keeps all that was on the stack, and a wrong file has as many as lines.
             problems.append(str(error))
@@ -142,21 +142,21 @@ def join(
     unknown = [qid for qid in predictions if qid not in known]
     missing = [qid for qid in known if qid not in predictions]
     if unknown:
-        hint = _type_hint(unknown, missing) or "check that dataset and split are those of the predictions"
+        hint = _type_hint(unknown, missing) or _release_hint(predictions, known)
         share = f"{len(unknown)} of {len(predictions)} queries are not in the ground truth"
-        lines = _listing([f"{_shown(qid)} on line {predictions[qid].line}" for qid in unknown[: LISTED + 1]])
+        lines = _listing([f"{shown(qid)} on line {predictions[qid].line}" for qid in unknown[: LISTED + 1]])
         raise DataError(f"{source}: {share} ({lines}); {hint}")
     if missing and not allow_missing:
-        lines = _listing([f"{_shown(qid)} of {Path(known[qid].place).name}" for qid in missing[: LISTED + 1]])
+        lines = _listing([f"{shown(qid)} of {Path(known[qid].place).name}" for qid in missing[: LISTED + 1]])
         raise DataError(
             f"{source}: {len(missing)} of {len(known)} queries have no prediction ({lines}); give each a "
             "line (an empty list if nothing is found), or count them as misses by --allow-missing"
         )
     for qid, prediction in predictions.items():
         if prediction.vid != known[qid].video:
-            found, wanted = _shown(prediction.vid), f"{_shown(known[qid].video)} ({known[qid].place})"
+            found, wanted = shown(prediction.vid), f"{shown(known[qid].video)} ({known[qid].place})"
             raise DataError(
-                f"{source}:{prediction.line}: qid {_shown(qid)} has vid {found} but the ground truth has {wanted}; "
+                f"{source}:{prediction.line}: qid {shown(qid)} has vid {found} but the ground truth has {wanted}; "
                 "the query ids are of another release of the dataset"
             )
     windows = {qid: predictions[qid].windows if qid in predictions else () for qid in known}
@@ -182,8 +182,8 @@ def _rises(windows: NDArray[np.float64]) -> bool:
     return bool((np.diff(windows[:, 2]) > 0).any())
 
 
-def _listing(shown: Sequence[str]) -> str:
-    return f"{', '.join(shown[:LISTED])}{', ...' if len(shown) > LISTED else ''}"
+def _listing(named: Sequence[str]) -> str:
+    return f"{', '.join(named[:LISTED])}{', ...' if len(named) > LISTED else ''}"
 
 
 def _type_hint(unknown: Sequence[int | str], missing: Sequence[int | str]) -> str:
@@ -193,6 +193,17 @@ def _type_hint(unknown: Sequence[int | str], missing: Sequence[int | str]) -> st
     return f"the file writes ids as {type(unknown[0]).__name__}, the ground truth as {type(missing[0]).__name__}"
 
 
+def _release_hint(predictions: Mapping[int | str, QueryPrediction], known: Mapping[int | str, Query]) -> str:
+    """A remedy where no id is known: the same videos under other ids are another project's release of the dataset."""
+    videos = {query.video for query in known.values()}
+    if known.keys().isdisjoint(predictions) and any(found.vid in videos for found in predictions.values()):
+        return (
+            "its videos are those of this split, so its ids are of another release: score it against that release's "
+            "own annotations by --data jsonl"
+        )
+    return "check that dataset and split are those of the predictions"
+
+
 def _lines(path: Path | str) -> Iterator[tuple[int, bytes]]:
     """Numbered lines; bytes, as text that is not UTF-8 should be told with its line."""
     try:
@@ -200,43 +211,6 @@ def _lines(path: Path | str) -> Iterator[tuple[int, bytes]]:
             yield from enumerate(file, 1)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-
-
-def _load(line: bytes, place: str) -> Any:
-    """The value of one line; a key twice, NaN, infinity and half of a surrogate pair are mistakes."""
-    try:
-        found = json.loads(line.decode("utf-8"), parse_constant=_refuse, object_pairs_hook=_distinct)
-        if b"\\ud" in line or b"\\uD" in line:
-            json.dumps(found, ensure_ascii=False).encode()
-    except json.JSONDecodeError as error:
-        raise DataError(f"{place}: must be one JSON object in UTF-8: {error.msg} at column {error.colno}") from None
-    except UnicodeEncodeError as error:
-        half = _shown(error.object[error.start])
-        raise DataError(f"{place}: must be one JSON object in UTF-8: {half} is half of a character") from None
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{place}: must be one JSON object in UTF-8: {error}") from None
-    return found
-
-
-def _refuse(word: str) -> float:
-    raise ValueError(f"{word} is no number of JSON")
-
-
-def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"the key {_shown(next(name for name in names if names.count(name) > 1))} is there twice")
-    return found
-
-
-def _shown(value: Any) -> str:
-    """A value on one line, cut where it is long."""
-    try:
-        text = repr(value)
-    except RecursionError:  # The nesting that parsing just bears, writing need not.
-        return "a deeply nested value"
-    return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
 
 
 def _parse(record: Any, place: str, durations: Mapping[str, float]) -> QueryPrediction:
@@ -250,13 +224,13 @@ def _parse(record: Any, place: str, durations: Mapping[str, float]) -> QueryPred
             )
     qid, query, vid = record["qid"], record["query"], record["vid"]
     if not isinstance(qid, (int, str)) or isinstance(qid, bool):
-        raise DataError(f"{place} qid = {_shown(qid)}: must be a whole number or a string")
+        raise DataError(f"{place} qid = {shown(qid)}: must be a whole number or a string")
     for key, value in (("query", query), ("vid", vid)):
         if not isinstance(value, str):
-            raise DataError(f"{place} {key} = {_shown(value)}: must be a string")
+            raise DataError(f"{place} {key} = {shown(value)}: must be a string")
     windows = record["pred_relevant_windows"]
     if not isinstance(windows, list):
-        raise DataError(f"{place} pred_relevant_windows = {_shown(windows)}: must be a list of [start, end, score]")
+        raise DataError(f"{place} pred_relevant_windows = {shown(windows)}: must be a list of [start, end, score]")
     limit = durations.get(vid, math.inf)
     checked = (_window(window, limit, f"{place} pred_relevant_windows[{at}]") for at, window in enumerate(windows))
     return QueryPrediction(qid, query, vid, tuple(checked), _scores(record.get("pred_saliency_scores"), place))
@@ -270,21 +244,21 @@ def _scores(scores: Any, place: str) -> tuple[float, ...] | None:
         raise DataError(f"{place} pred_saliency_scores: must be a list of numbers, one a clip; leave it out for none")
     for at, score in enumerate(scores):
         if not _finite(score):
-            raise DataError(f"{place} pred_saliency_scores[{at}] = {_shown(score)}: must be a finite number")
+            raise DataError(f"{place} pred_saliency_scores[{at}] = {shown(score)}: must be a finite number")
     return tuple(float(score) for score in scores)
 
 
 def _window(window: Any, duration: float, place: str) -> tuple[float, float, float]:
     if not isinstance(window, list) or len(window) != 3 or not all(_finite(number) for number in window):
         raise DataError(
-            f"{place} = {_shown(window)}: must be three finite numbers, start and end in seconds and a score"
+            f"{place} = {shown(window)}: must be three finite numbers, start and end in seconds and a score"
         )
     start, end, score = (float(number) for number in window)
     if not 0 <= start <= end:
-        raise DataError(f"{place} = {_shown(window)}: must have 0 <= start <= end")
+        raise DataError(f"{place} = {shown(window)}: must have 0 <= start <= end")
     if end > duration + DURATION_SLACK_S:
         raise DataError(
-            f"{place} = {_shown(window)}: must end within its video of {duration:g} s; times are in seconds; eval "
+            f"{place} = {shown(window)}: must end within its video of {duration:g} s; times are in seconds; eval "
             "--allow-overlong scores such windows as they are"
         )
     return start, end, score

@@ -76,13 +76,18 @@ class About:
             "sampler": _words(sampler.part.name, attrs.asdict(sampler.options)),
             "post": self.method.post.rule,
             "checkpoint": checkpoint,
-            "selection": self.selection.words,
+            "selection": self._selected(checkpoint),
             "draws": self.recipe.evaluate.draws,
             "seconds": round(found.seconds, 3),
             "metrics": found.metrics,
             "expected": {name: value for name, value in expected.items() if name != "source"} or None,
             "expected_source": expected.get("source"),
         }
+
+    def _selected(self, checkpoint: str) -> str:
+        if checkpoint == "last" and self.selection.by is not None:
+            return "last checkpoint: no evaluation during training chose one"
+        return self.selection.words
 
     def manifest(self, status: str, started: str, seconds: float) -> dict[str, Any]:
         """manifest.json: under which conditions the run took place."""

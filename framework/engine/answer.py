@@ -16,7 +16,7 @@ from framework.engine.folder import writing
 from framework.engine.highlights import Scores, saliency_of
 from framework.engine.localizer import Localizer, load
 from framework.engine.predict import predict
-from framework.errors import DataError, Problems
+from framework.errors import DataError, Problems, nearest
 
 
 @attrs.frozen
@@ -50,7 +50,8 @@ def answer_split(
     choice = localizer.recipe.data
     dataset = open_dataset(choice)
     if split not in dataset.splits:
-        raise DataError(f'split "{split}": {choice.dataset.part.name} has {", ".join(dataset.splits)}.')
+        close = nearest(split, dataset.splits)
+        raise DataError(f'split "{split}": {choice.dataset.part.name} has {", ".join(dataset.splits)}.{close}')
     if lacking := dataset.missing([split]) + missing_features(choice):
         raise Problems(lacking)
     path = out or _beside(run, split)
@@ -80,7 +81,8 @@ def _beside(run: Path, split: str) -> Path:
 def _require_spec(localizer: Localizer, found: FeatureSpec, renamed: bool) -> tuple[str, ...]:
     """Refuse other features than those of training, and return what makes one doubt that they are the same."""
     if wrong := list(localizer.spec.differences(found, renamed)):
-        hint = "" if renamed else " Features that were only renamed are taken by --renamed-features."
+        only_named = not renamed and not list(localizer.spec.differences(found, renamed=True))
+        hint = " If they were only renamed, say so by --renamed-features." if only_named else ""
         raise DataError(f"features for {localizer.source}: {'; '.join(wrong)}. Give those of training.{hint}")
     return tuple(localizer.spec.doubts(found.lengths))
 

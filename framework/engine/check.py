@@ -105,11 +105,12 @@ def _check_parts(recipe: Recipe) -> None:
 def check_dataset(name: str, root: Path, overrides: Sequence[str] = ()) -> Findings:
     """Check the annotations of one dataset folder: counts, lengths, what its rule leaves out, what training lacks."""
     found, registry = Findings(), load_registry()
+    found.warnings.extend(str(failure) for failure in registry.failures)
     with found.collecting():
         of_data, others = split_overrides(overrides)
         if others:
             raise UserError(f"--set {others[0]}: a dataset has options of [data] alone, as in --set data.KEY=VALUE.")
-        chosen = choose(registry, "dataset", name, "--data", of_data)
+        chosen = choose(registry, "dataset", name, "check", of_data, key="--data")
         dataset: Dataset = chosen.part.factory(chosen.options, root)
         absent = {split: lines for split in dataset.splits if (lines := dataset.missing([split]))}
         lines = list(dict.fromkeys(line for several in absent.values() for line in several))

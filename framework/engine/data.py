@@ -214,4 +214,5 @@ def open_data(recipe: Recipe) -> Data:
     text = open_text(recipe.data)
     sentences = {query.text for found in queries.values() for query in found}
     text.prepare([query.text for query in queries[dataset.train]], sorted(sentences))
-    return Data(recipe, dataset, features, spec, text, queries, validation, reported, dataset.fingerprint())
+    fingerprint = dataset.fingerprint(splits_of(recipe, dataset))
+    return Data(recipe, dataset, features, spec, text, queries, validation, reported, fingerprint)

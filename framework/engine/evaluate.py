@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from framework.core.structures import Batch, Candidates
+from framework.data.dataset import Query
 from framework.data.loader import Loader
 from framework.engine.assemble import Method, Objective
 from framework.engine.data import Data
@@ -92,6 +93,27 @@ def evaluate(
     return Evaluation(answers, metrics, spent, examples, saliency)
 
 
+def shallow(answers: Mapping[int | str, NDArray[np.float64]], metric: Metric) -> str | None:
+    """A line where no list is as long as the rule looks, so that numbers which should differ cannot."""
+    longest = max(map(len, answers.values()), default=0)
+    if longest >= metric.depth:
+        return None
+    return (
+        f"no query has more than {longest} moments, and the rule looks at the first {metric.depth}: let more of them "
+        "pass, as [post] top does"
+    )
+
+
+def require_labels(queries: Sequence[Query], split: str) -> None:
+    """Raise DataError where a query has no moment: leaving it out would score another set than everybody else's."""
+    without = [query for query in queries if not query.moments]
+    if without:
+        raise DataError(
+            f'{without[0].place}: {len(without)} of {len(queries)} queries of split "{split}" have no moments, from '
+            "this one on, so no rule can score it. Name a file that has them."
+        )
+
+
 def require_numbers(data: Data) -> None:
     """Score the truth by the recipe's rule, so that one that has no number for a split is refused before training.
 
@@ -100,6 +122,7 @@ def require_numbers(data: Data) -> None:
     chosen = data.recipe.evaluate.metric
     metric: Metric = chosen.part.factory(chosen.options)
     for split in dict.fromkeys((data.validation or data.reported, data.reported)):
+        require_labels(data.queries[split], split)
         truths = data.truths(split)
         try:
             metric(truths, truths)

@@ -21,7 +21,7 @@ from framework.engine.assemble import Method, assemble
 from framework.engine.boards import Boards
 from framework.engine.data import Data, missing, open_data
 from framework.engine.environment import choose_device, choose_precision
-from framework.engine.evaluate import Evaluation, Settings, evaluate, require_numbers
+from framework.engine.evaluate import Evaluation, Settings, evaluate, require_numbers, shallow
 from framework.engine.folder import new_folder, read_manifest, unfinished_folder, write_json, writing
 from framework.engine.interrupt import Interrupt
 from framework.engine.narrate import Narrator
@@ -226,6 +226,8 @@ class Run:
         found = self._evaluate(split, EXAMPLES)
         predictions = self.folder / "predictions" / f"{split}.jsonl"
         write_predictions(predictions, self.data.queries[split], found.answers, found.saliency)
+        if line := shallow(found.answers, self.metric):
+            self.narrator.say(f"warning: {line}", style="yellow")
         boards.pictures(found.examples)
         write_json(self.folder / "examples.json", found.examples)
         write_json(self.folder / "metrics.json", self.about.metrics(name, found))

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from framework.data.dataset import Dataset, Query
 from framework.data.predictions import DURATION_SLACK_S, Joined, QueryPrediction, join, read_predictions
 from framework.engine.data import HELD_OUT, open_dataset, ratings_of, truths_of
-from framework.errors import DataError, Problems, UserError
+from framework.engine.evaluate import require_labels, shallow
+from framework.errors import DataError, Problems, UserError, nearest
 from framework.metrics.metric import Metric
 from framework.recipe import Chosen, Recipe, load_recipe
 from framework.recipe.files import override
@@ -80,11 +81,11 @@ def score_file(
         dataset = open_dataset(attrs.evolve(recipe.data, options=options))
     else:
         name = str(data)
-        chosen = choose(registry, "dataset", name, "--data", of_data)
+        chosen = choose(registry, "dataset", name, "eval", of_data, key="--data")
         dataset = chosen.part.factory(chosen.options, root or Path())
-    metric = _metric(registry, recipe, rule, of_rule)
+    metric = _metric(registry, recipe, rule or (dataset.rule if recipe is None else None), of_rule)
     wanted = split or predictions.stem
-    queries = _queries(dataset, name, wanted)
+    queries = _queries(dataset, name, wanted, root)
     durations = {query.video: query.duration for query in queries}
     found = read_predictions(predictions, None if allow_overlong else durations)
     joined = join(found, queries, source=predictions, allow_missing=allow_missing)
@@ -98,7 +99,7 @@ def score_file(
         len(queries),
         len(joined.missing),
         _overlong(found, durations),
-        (*notes, *_order(joined)),
+        (*notes, *_order(joined), *filter(None, [shallow(joined.windows, metric)])),
         metrics | highlights,
     )
 
@@ -152,7 +153,7 @@ def _metric(registry: Registry, recipe: Recipe | None, rule: str | None, overrid
         own = recipe.evaluate.metric
         chosen = choose(registry, "metric", own.name, recipe.where("evaluate"), overrides, plain(own.options))
     else:
-        chosen = choose(registry, "metric", rule or "rank", "--rule", overrides)
+        chosen = choose(registry, "metric", rule or "rank", "eval", overrides, key="--rule")
     metric: Metric = chosen.part.factory(chosen.options)
     return metric
 
@@ -164,26 +165,32 @@ def choose(
     place: str,
     overrides: Sequence[str] = (),
     given: Mapping[str, Any] = MappingProxyType({}),
+    key: str = "rule",
 ) -> Chosen:
     """Look up a part that the command line names, with options ``key=value`` laid over those that are ``given``.
 
-    place: what messages name.
+    place, key: what messages name. Options of a dataset are written data.KEY, those of a rule KEY alone, also there.
     """
-    part = registry.part(kind, name, place, kind)
-    tree = Tree(place, {kind: dict(given)})
-    override(tree, [f"{kind}.{text}" for text in overrides])
+    part = registry.part(kind, name, place, key)
+    written = "data" if kind == "dataset" else kind
+    tree = Tree(place, {written: dict(given)})
+    override(tree, [f"{written}.{text}" for text in overrides])
     structure = Structurer(tree, [])
-    structure.refuse_unknown((kind,), attrs.fields_dict(part.options), name)
-    options = structure.build(part.options, (kind,))
+    structure.refuse_unknown((written,), attrs.fields_dict(part.options), name)
+    options = structure.build(part.options, (written,))
     if structure.problems:
-        raise Problems(structure.problems)
+        raise Problems([line.replace(f"--set {kind}.", "--set ") for line in structure.problems])
     return Chosen(part, options)
 
 
-def _queries(dataset: Dataset, name: str, split: str) -> list[Query]:
+def _queries(dataset: Dataset, name: str, split: str, root: Path | None) -> list[Query]:
     if split not in dataset.splits:
         remedy = f"a {HELD_OUT} split is only known to its run" if split == HELD_OUT else "name one by --split"
-        raise DataError(f'split "{split}": {name} has {", ".join(dataset.splits)}; {remedy}.')
+        close = nearest(split, dataset.splits)
+        raise DataError(f'split "{split}": {name} has {", ".join(dataset.splits)}; {remedy}.{close}')
     if lacking := dataset.missing([split]):
-        raise Problems(lacking)
-    return dataset.queries(split)
+        hint = "They are looked for in the current folder, or where the run had them; name another by --root DIR."
+        raise Problems([*lacking, *([] if root else [hint])])
+    queries = dataset.queries(split)
+    require_labels(queries, split)
+    return queries

@@ -9,7 +9,7 @@ import attrs
 import numpy as np
 
 from framework.core.options import at_least, every, option
-from framework.metrics.lists import Bools, Floats, overlaps, percent, tables
+from framework.metrics.lists import Bools, Floats, overlaps_by_length, percent, tables
 from framework.metrics.metric import Metric, MomentLists
 from framework.metrics.rank import share
 
@@ -36,8 +36,8 @@ def per_query(
     found, truth = tables(predictions, truths)
     moments, found_mask = found.first(first).by_score().padded()
     spans, mask = truth.padded()
-    of_queries = areas(overlaps(moments, found_mask, spans, mask), mask, m)
-    return {f"AP@{each:g}": of_queries[:, at] for at, each in enumerate(m)} | {"AP": of_queries.mean(axis=1)}
+    of_queries = areas(overlaps_by_length(moments, found_mask, spans, mask), mask, m)
+    return {f"AP@{each:.12g}": of_queries[:, at] for at, each in enumerate(m)} | {"AP": of_queries.mean(axis=1)}
 
 
 def areas(ious: Floats, truth_mask: Bools, m: Sequence[float]) -> Floats:
@@ -85,8 +85,8 @@ class AveragePrecision(Metric):
     primary = "AP"
 
     def __init__(self, options: AveragePrecisionOptions) -> None:
-        self.options = options
-        self.names = (*dict.fromkeys(f"AP@{m:g}" for m in options.m), "AP")
+        self.options, self.depth = options, options.first or 1
+        self.names = (*dict.fromkeys(f"AP@{m:.12g}" for m in options.m), "AP")
         which = "all" if options.first is None else f"the first {options.first}"
         self.rule = (
             f"AP@m: average precision of {which} moments of a query, best score first, at IoU >= m, each ground truth "

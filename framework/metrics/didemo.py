@@ -15,6 +15,9 @@ from framework.metrics.metric import Metric, MomentLists
 AGREEING: Final = 3
 """Annotators of a query that count, those the ranking suits best."""
 
+SEGMENTS: Final = 21
+"""Those of six chunks, all of which are to be ranked."""
+
 TOLERANCE_S: Final = 1e-3
 """Seconds that an annotated border may be off a chunk's."""
 
@@ -100,6 +103,7 @@ class Didemo(Metric):
 
     primary = "R1"
     names = ("R1", "R5", "mIoU")
+    depth = SEGMENTS
 
     def __init__(self, options: DidemoOptions) -> None:
         self.options = options

@@ -95,6 +95,22 @@ def overlaps(found: Floats, found_mask: Bools, truth: Floats, truth_mask: Bools)
     return np.where(found_mask[:, :, None] & truth_mask[:, None], pairs, -1.0)
 
 
+def overlaps_by_length(found: Floats, found_mask: Bools, truth: Floats, truth_mask: Bools) -> Floats:
+    """``overlaps``, divided by the sum of both lengths less what they share, not by the hull.
+
+    For spans that overlap both are the union, up to the last bit, which decides at a threshold. QVHighlights' official
+    evaluator divides so for average precision, and by the hull for R1.
+    """
+    (start, end), (true_start, true_end) = (
+        np.moveaxis(found[:, :, None], -1, 0),
+        np.moveaxis(truth[:, None], -1, 0),
+    )
+    shared = np.maximum(np.minimum(end, true_end) - np.maximum(start, true_start), 0)
+    union = (end - start) + (true_end - true_start) - shared
+    pairs = shared / np.where(union > 0, union, 1)
+    return np.where(found_mask[:, :, None] & truth_mask[:, None], pairs, -1.0)
+
+
 def percent(values: Mapping[str, NDArray[Any]]) -> dict[str, float]:
     """Means over queries, as percent."""
     return {name: 100 * float(value.mean()) for name, value in values.items()}

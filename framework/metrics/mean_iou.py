@@ -42,7 +42,7 @@ class MeanIou(Metric):
     def __init__(self, options: MeanIouOptions) -> None:
         self.options = options
         self.primary = _name(options.n)
-        self.names = (self.primary,)
+        self.names, self.depth = (self.primary,), options.n
         which = "the first moment" if options.n == 1 else f"the best of the first {options.n} moments"
         self.rule = f"{self.primary}: IoU of {which}, as listed, with its best ground truth; mean over queries"
 

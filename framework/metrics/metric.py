@@ -19,13 +19,14 @@ class Metric(ABC):
     """Built as ``Metric(options)``. rule: one line printed beside every number. primary: the headline number.
 
     names: all numbers that a call gives, in its order; known before anything is scored. highlight_names: those that
-    ``highlights`` gives, likewise.
+    ``highlights`` gives, likewise. depth: how many of a query's moments it looks at, where it is meant to see so many.
     """
 
     rule: str
     primary: str
     names: tuple[str, ...]
     highlight_names: tuple[str, ...] = ()
+    depth: int = 1
 
     @abstractmethod
     def __call__(self, predictions: MomentLists, truths: MomentLists) -> dict[str, float]:

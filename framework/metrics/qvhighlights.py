@@ -12,7 +12,7 @@ from framework.core.options import option
 from framework.errors import DataError
 from framework.metrics.average_precision import THRESHOLDS, areas
 from framework.metrics.highlights import LEVELS, highlights
-from framework.metrics.lists import Bools, Floats, overlaps, percent, tables
+from framework.metrics.lists import Bools, Floats, overlaps, overlaps_by_length, percent, tables
 from framework.metrics.metric import Metric, MomentLists, ScoreLists
 
 FIRST: Final = 10
@@ -69,7 +69,7 @@ def by_length(predictions: MomentLists, truths: MomentLists, lengths: Iterable[s
     spans, mask = truth.padded()
     moments, found_mask = found.first(FIRST).padded()
     first = overlaps(moments[:, :1], found_mask[:, :1], spans, mask)
-    ious = overlaps(*found.first(FIRST).by_score().padded(), spans, mask)
+    ious = overlaps_by_length(*found.first(FIRST).by_score().padded(), spans, mask)
     scores = {"full": _scores(first, ious, mask)}
     for name in lengths:
         low, high = LENGTHS[name]
@@ -114,6 +114,7 @@ class QVHighlights(Metric):
     """R1@m, mAP and highlights by the rules of QVHighlights' official evaluator."""
 
     primary = "mAP"
+    depth = FIRST
     rule = (
         "QVHighlights: R1@m: IoU >= m of the first moment with any ground truth; mAP@m: average precision of the "
         f"first {FIRST} moments at IoU >= m, each ground truth found once; mAP: its mean over m = 0.5:0.05:0.95; "

@@ -66,7 +66,7 @@ def _leading(found: Table, count: int, nms: float | None) -> tuple[Floats, Bools
 
 
 def _name(n: int, m: float) -> str:
-    return f"R{n}@{m:g}"
+    return f"R{n}@{m:.12g}"
 
 
 def share(value: float) -> str | None:
@@ -95,7 +95,7 @@ class RankRule(Metric):
     def __init__(self, options: RankOptions) -> None:
         self.options = options
         found = [_name(n, m) for n in options.n for m in options.m]
-        self.primary, self.names = found[0], (*dict.fromkeys(found), "mIoU")
+        self.primary, self.names, self.depth = found[0], (*dict.fromkeys(found), "mIoU"), max(options.n)
         lists = "moments as listed" if options.nms is None else f"after NMS {options.nms:g}"
         self.rule = (
             f"Rank n@m: IoU {'>' if self.strict else '>='} m with any ground truth among the first n moments, {lists}; "

@@ -41,7 +41,7 @@ def per_query(
 
 
 def _name(n: int, m: float) -> str:
-    return f"Recall{n}@{m:g}"
+    return f"Recall{n}@{m:.12g}"
 
 
 @attrs.frozen
@@ -63,7 +63,7 @@ class Recall(Metric):
     def __init__(self, options: RecallOptions) -> None:
         self.options = options
         self.names = tuple(dict.fromkeys(_name(n, m) for n in options.n for m in options.m))
-        self.primary = self.names[0]
+        self.primary, self.depth = self.names[0], max(options.n)
 
     def __call__(self, predictions: MomentLists, truths: MomentLists) -> dict[str, float]:
         return recall(predictions, truths, self.options.n, self.options.m)

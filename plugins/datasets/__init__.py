@@ -6,6 +6,7 @@ from typing import Final
 
 from framework.core.part import Paper, Part
 from framework.hookspecs import hookimpl
+from framework.metrics import DIDEMO
 from framework.targets.papers import MOMENT_DETR
 from plugins.datasets.activitynet import ActivityNet
 from plugins.datasets.charades_sta import CharadesSta, CharadesStaOptions
@@ -36,18 +37,6 @@ CHARADES: Final = Paper(
   booktitle = {European Conference on Computer Vision (ECCV)},
   pages = {510--526},
   year = {2016}
-}""",
-)
-
-DIDEMO: Final = Paper(
-    "Localizing Moments in Video with Natural Language",
-    """@inproceedings{hendricks2017localizing,
-  author = {Hendricks, Lisa Anne and Wang, Oliver and Shechtman, Eli and Sivic, Josef and Darrell, Trevor
-            and Russell, Bryan},
-  title = {Localizing Moments in Video with Natural Language},
-  booktitle = {IEEE International Conference on Computer Vision (ICCV)},
-  pages = {5803--5812},
-  year = {2017}
 }""",
 )
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from framework.data.dataset import Dataset, Query
-from framework.errors import DataError, visible
+from framework.data.json_text import decoded
+from framework.errors import DataError, cut
 
 Dropped = tuple[str, str]
 """Place and reason of a moment that was left out."""
@@ -19,9 +20,6 @@ LONGEST_S: Final = 1e6
 
 LONGEST_NAME: Final = 255
 """Characters of an id: as many as the name of a file may have, where features are a file a video or a query."""
-
-SHOWN: Final = 60
-"""Characters of a wrong value that a message shows."""
 
 
 class AnnotationFiles(Dataset):
@@ -54,10 +52,10 @@ class AnnotationFiles(Dataset):
     def dropped(self, split: str) -> list[Dropped]:
         return self._once(split)[1]
 
-    def fingerprint(self) -> str:
-        """Over the files that are there: who only scores a test split need not have the others."""
+    def fingerprint(self, splits: Sequence[str] | None = None) -> str:
+        """Over the files of those splits that are there."""
         digest = hashlib.sha256()
-        for path, source in (file for split in self.splits for file in self.files(split)):
+        for path, source in (file for split in splits or self.splits for file in self._files(split)):
             if path.is_file():
                 content = read_bytes(path, source)
                 digest.update(f"{path.name} {len(content)}\n".encode() + content)
@@ -84,12 +82,7 @@ def read_bytes(path: Path, source: str) -> bytes:
 
 def read_text(path: Path, source: str) -> str:
     """The text of a UTF-8 file, without a byte order mark; ``source`` says where to get it."""
-    try:
-        return read_bytes(path, source).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        byte = error.object[error.start]
-        raise DataError(f"{path}:{line}: byte 0x{byte:02x} is not UTF-8. Convert the file to UTF-8.") from None
+    return decoded(read_bytes(path, source), path)
 
 
 def split_lines(text: str) -> list[str]:
@@ -102,10 +95,5 @@ def split_lines(text: str) -> list[str]:
 def require_name(name: str, place: str) -> str:
     """An id that the name of a file can hold."""
     if len(name) > LONGEST_NAME:
-        raise DataError(f'{place} = "{printable(name)}": must be at most {LONGEST_NAME} characters. Rename it.')
+        raise DataError(f'{place} = "{cut(name)}": must be at most {LONGEST_NAME} characters. Rename it.')
     return name
-
-
-def printable(text: str) -> str:
-    """A text for a message: on one line, without characters that a terminal cannot show, cut where it is long."""
-    return visible(text if len(text) <= SHOWN else text[: SHOWN - 3] + "...")

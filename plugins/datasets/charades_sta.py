@@ -14,12 +14,11 @@ import attrs
 from framework.core.options import option
 from framework.data.dataset import Query
 from framework.data.simulation import Interval
-from framework.errors import DataError
+from framework.errors import DataError, cut
 from plugins.datasets.annotation_files import (
     LONGEST_S,
     AnnotationFiles,
     Dropped,
-    printable,
     read_text,
     require_name,
     split_lines,
@@ -97,7 +96,7 @@ def read_queries(path: Path, split: str, videos: dict[str, Video]) -> tuple[list
         video = videos.get(name)
         if video is None:
             raise DataError(
-                f'{place}: video "{printable(name)}" is not in the CSV of this split. Add its line, or remove this one.'
+                f'{place}: video "{cut(name)}" is not in the CSV of this split. Add its line, or remove this one.'
             )
         if start >= end and (name, start, end) not in REVERSED:
             raise DataError(f"{place}: start {start} s, end {end} s: a moment must end after it starts. Mend the line.")
@@ -126,7 +125,7 @@ def read_videos(path: Path) -> dict[str, Video]:
         known = videos.setdefault(video.id, video)
         if known.duration != video.duration:
             raise DataError(
-                f'{place}: video "{printable(video.id)}" has length {video.duration} s here, {known.duration} s at '
+                f'{place}: video "{cut(video.id)}" has length {video.duration} s here, {known.duration} s at '
                 f"{known.place}. One video has one length: remove one of the lines."
             )
     return videos
@@ -165,7 +164,7 @@ def _action(entry: str, place: str) -> Interval:
     digits = label.isascii() and label.isdigit() and len(label) == 3
     if len(parts) != 3 or not digits or int(label) >= CLASSES:
         raise DataError(
-            f'{place}: action "{printable(entry)}": must be class (c000 to c{CLASSES - 1}), start and end, as '
+            f'{place}: action "{cut(entry)}": must be class (c000 to c{CLASSES - 1}), start and end, as '
             "c077 12.10 18.00."
         )
     return Interval(int(label), *(_seconds(value, "action", place) for value in parts[1:]))
@@ -175,9 +174,9 @@ def _parse(line: str, place: str) -> tuple[str, float, float, str]:
     head, *rest = line.split("##")
     fields, text = head.split(), "".join(rest)
     if len(rest) != 1 or len(fields) != 3:
-        raise DataError(f'{place}: "{printable(line)}": must be VIDEO START END##SENTENCE, times in seconds.')
+        raise DataError(f'{place}: "{cut(line)}": must be VIDEO START END##SENTENCE, times in seconds.')
     if not any(character.isalnum() for character in text):
-        raise DataError(f'{place}: "{printable(line)}": the sentence after ## is empty. Add it, or remove the line.')
+        raise DataError(f'{place}: "{cut(line)}": the sentence after ## is empty. Add it, or remove the line.')
     return fields[0], _seconds(fields[1], "start", place), _seconds(fields[2], "end", place), text
 
 
@@ -190,7 +189,7 @@ def _seconds(value: str, name: str, place: str, *, positive: bool = False) -> fl
         seconds = math.nan
     if not 0 <= seconds <= LONGEST_S or (positive and not seconds):
         raise DataError(
-            f'{place}: {name} "{printable(value)}": must be a number of seconds, {rule} and at most {LONGEST_S:g}.'
+            f'{place}: {name} "{cut(value)}": must be a number of seconds, {rule} and at most {LONGEST_S:g}.'
         )
     return seconds
 

@@ -11,9 +11,10 @@ import attrs
 
 from framework.core.options import at_least, option
 from framework.data.dataset import Query
+from framework.data.json_text import shown
 from framework.errors import DataError
 from plugins.datasets.annotation_files import AnnotationFiles, Dropped, read_text
-from plugins.datasets.json_annotations import is_whole, list_of, name_of, parse_list, shown, text_of, value_of
+from plugins.datasets.json_annotations import is_whole, list_of, name_of, parse_list, text_of, value_of
 
 HOMEPAGE: Final = "https://github.com/LisaAnne/LocalizingMoments"
 SOURCE: Final = f"DiDeMo is in the data folder of {HOMEPAGE}"
@@ -48,6 +49,7 @@ class Didemo(AnnotationFiles):
 
     splits = ("train", "val", "test")
     validation = "val"
+    rule = "didemo"
     homepage = HOMEPAGE
 
     def __init__(self, options: DidemoOptions, root: Path) -> None:

@@ -1,22 +1,19 @@
-"""Annotations in JSON: parsing and checking values, one clear line for whatever breaks a rule."""
+"""Annotations in JSON: checking values, one clear line for whatever breaks a rule."""
 
 from __future__ import annotations
 
-import json
 import math
-import re
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
+from framework.data.json_text import parse, shown
 from framework.errors import DataError, nearest
-from plugins.datasets.annotation_files import LONGEST_S, printable, require_name
-
-_TEXT_OR_CONSTANT: Final = re.compile(r'"(?:[^"\\]|\\.)*"|(NaN|-?Infinity)')
+from plugins.datasets.annotation_files import LONGEST_S, require_name
 
 
 def parse_object(text: str, path: Path, line: int = 1) -> dict[str, Any]:
     """One JSON object whose text starts at ``line`` of ``path``."""
-    found = _parse(text, path, line)
+    found = parse(text, path, line)
     if not isinstance(found, dict):
         raise DataError(f"{path}:{line}: must be one JSON object, {{...}}; got {shown(found)}. Mend the line.")
     return found
@@ -24,48 +21,9 @@ def parse_object(text: str, path: Path, line: int = 1) -> dict[str, Any]:
 
 def parse_list(text: str, path: Path) -> list[Any]:
     """One JSON list that is a whole file."""
-    found = _parse(text, path, 1)
+    found = parse(text, path)
     if not isinstance(found, list):
         raise DataError(f"{path}:1: must be one JSON list, [...]; got {shown(found)}. Mend the file.")
-    return found
-
-
-def _parse(text: str, path: Path, line: int) -> Any:
-    """A key twice, NaN, infinity and half of a surrogate pair, which no file can hold as text, are mistakes."""
-    # Only some mistakes come with their place in the text, and of several lines the first would be a wrong one.
-    place = str(path) if "\n" in text.rstrip() else f"{path}:{line}"
-    try:
-        found = json.loads(text, parse_constant=_refuse, object_pairs_hook=_distinct)
-        if "\\ud" in text or "\\uD" in text:
-            json.dumps(found, ensure_ascii=False).encode()
-    except json.JSONDecodeError as error:
-        line += error.lineno - 1
-        raise DataError(f"{path}:{line}: not JSON ({error.msg} at column {error.colno}). Mend the line.") from None
-    except UnicodeEncodeError as error:
-        half = shown(error.object[error.start])
-        raise DataError(f"{place}: {half} is half of a character. Mend the text that it is in.") from None
-    except _NoNumber as error:
-        at = next(match.start() for match in _TEXT_OR_CONSTANT.finditer(text) if match[1])
-        line += text.count("\n", 0, at)
-        raise DataError(f"{path}:{line}: not an annotation ({error}). Mend the file.") from None
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{place}: not an annotation ({error}). Mend the file.") from None
-    return found
-
-
-class _NoNumber(ValueError):
-    """A constant that Python reads as a number, and JSON does not have."""
-
-
-def _refuse(word: str) -> float:
-    raise _NoNumber(f"{word} is no number of JSON")
-
-
-def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"{shown(next(name for name in names if names.count(name) > 1))} is there twice")
     return found
 
 
@@ -132,11 +90,3 @@ def pair_of(value: Any, place: str) -> tuple[float, float]:
 def is_whole(value: Any) -> bool:
     """Whether a value is written as a whole number; true and 2.0 are not."""
     return isinstance(value, int) and not isinstance(value, bool)
-
-
-def shown(value: Any) -> str:
-    """A value as JSON on one line, cut where it is long."""
-    try:
-        return printable(json.dumps(value, ensure_ascii=False))
-    except RecursionError:  # The nesting that parsing just bears, writing need not.
-        return "a deeply nested value"

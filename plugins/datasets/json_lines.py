@@ -8,6 +8,7 @@ from typing import Any, Final
 import attrs
 
 from framework.data.dataset import Query
+from framework.data.json_text import shown
 from framework.errors import DataError
 from plugins.datasets.annotation_files import read_text, require_name, split_lines
 from plugins.datasets.json_annotations import (
@@ -17,7 +18,6 @@ from plugins.datasets.json_annotations import (
     name_of,
     pair_of,
     parse_object,
-    shown,
     text_of,
     value_of,
 )
@@ -113,7 +113,7 @@ def _saliency(
     record: dict[str, Any], duration: float, place: str, rules: LineRules
 ) -> tuple[tuple[Stretch, ...] | None, Ratings | None]:
     """The rated clips, each with the sum of its ratings, and the ratings themselves; None where a line has none."""
-    if "relevant_clip_ids" not in record and "saliency_scores" not in record:
+    if record.get("relevant_clip_ids") is None and record.get("saliency_scores") is None:
         return None, None
     clips, ratings = (list_of(record, key, place) for key in ("relevant_clip_ids", "saliency_scores"))
     if len(clips) != len(ratings):

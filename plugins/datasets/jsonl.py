@@ -11,7 +11,7 @@ import attrs
 from framework.core.options import at_least, one_of, option
 from framework.data.dataset import Query
 from framework.errors import RecipeError
-from plugins.datasets.annotation_files import AnnotationFiles, Dropped, read_bytes
+from plugins.datasets.annotation_files import AnnotationFiles, Dropped
 from plugins.datasets.json_lines import LineRules, read_queries
 
 HIGHEST: Final = 1000
@@ -66,7 +66,6 @@ class JsonLines(AnnotationFiles):
         self._require_distinct()
         self.splits = tuple(self.paths)
         self.validation = None if options.val is None else "val"
-        self.rated_clip_s = self._rated_clip_s()
 
     def files(self, split: str) -> list[tuple[Path, str]]:
         key = split if split in ("train", "val", "test") else "others"
@@ -82,13 +81,10 @@ class JsonLines(AnnotationFiles):
             clipped=self.options.overlong == "clip",
             overlong='Mend the line, or set [data] overlong = "clip" to end such windows with their videos.',
         )
-        return read_queries(path, source, rules), []
-
-    def _rated_clip_s(self) -> float | None:
-        """None where no file that is there speaks of ratings."""
-        files = [file for split in self.splits for file in self.files(split) if file[0].is_file()]
-        rated = any(b'"saliency_scores"' in read_bytes(*file) for file in files)
-        return self.options.rated_clip_s if rated else None
+        queries = read_queries(path, source, rules)
+        if any(query.ratings for query in queries):
+            self.rated_clip_s = self.options.rated_clip_s
+        return queries, []
 
     def _add(self, name: str) -> None:
         split = Path(name).stem

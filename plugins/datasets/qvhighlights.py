@@ -43,6 +43,7 @@ class QVHighlights(AnnotationFiles):
     splits = ("train", "val", "test")
     validation = "val"
     rated_clip_s = CLIP_S
+    rule = "qvhighlights"
     homepage = HOMEPAGE
 
     def __init__(self, options: QVHighlightsOptions, root: Path) -> None:

@@ -102,7 +102,7 @@ class Synthetic(Dataset):
     def features(self) -> FeatureSource:
         return self._features
 
-    def fingerprint(self) -> str:
+    def fingerprint(self, splits: Sequence[str] | None = None) -> str:
         stated = (VERSION, SIMULATOR, WORDS, self.options, self.script_constants, self.constants)
         return hashlib.sha256(repr(stated).encode()).hexdigest()
 

@@ -11,9 +11,10 @@ import attrs
 
 from framework.core.options import option
 from framework.data.dataset import Query
+from framework.data.json_text import shown
 from framework.errors import DataError
 from plugins.datasets.annotation_files import AnnotationFiles, Dropped, read_text
-from plugins.datasets.json_annotations import list_of, name_of, pair_of, parse_object, shown, text_of
+from plugins.datasets.json_annotations import list_of, name_of, pair_of, parse_object, text_of
 
 
 @attrs.frozen

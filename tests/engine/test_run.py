@@ -210,7 +210,7 @@ def test_a_diverging_run_stops_with_one_line(
 @pytest.mark.parametrize(
     ("overrides", "checkpoint", "selection"),
     [
-        (["train.epochs=0"], "last", "best checkpoint by R1@0.5 on val"),
+        (["train.epochs=0"], "last", "last checkpoint: no evaluation during training chose one"),
         (["evaluate.every=0"], "best", "best checkpoint by R1@0.5 on val"),
         (["train.select=last"], "last", "last checkpoint, as the recipe asks"),
         (["data.holdout=0.2", "train.metric=mIoU"], "best", "best checkpoint by mIoU on held_out"),

@@ -146,14 +146,14 @@ def test_an_absent_key_is_named(tmp_path: Path, key: str) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "train.json:1: not JSON"),
+        ("", "train.json:1: is empty"),
         ('{"v_a": ', "train.json:1: not JSON"),
         ("[{}]", "train.json:1: must be one JSON object"),
         ('{"v_a": {"duration": 1, "duration": 2}}', '"duration" is there twice'),
         ('{"v_a": {"duration": -Infinity}}', "-Infinity is no number of JSON"),
         ('{"v_a": {"sentences": ["\\udc00"]}}', "is half of a character"),
         ('{"v_a": []}', r'\["v_a"\]: must be an object'),
-        ("[" * 100000, "not an annotation"),
+        ("[" * 100000, "not JSON"),
         ('{"v_a": ' + "[" * 400 + "]" * 400 + "}", "must be an object"),
     ],
 )

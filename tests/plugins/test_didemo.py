@@ -174,7 +174,7 @@ def test_an_absent_key_is_named(tmp_path: Path, key: str) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", ":1: not JSON"),
+        ("", "is empty"),
         ("{}", r":1: must be one JSON list, \[...\]; got {}"),
         ("[]", "no query in this split"),
         ("[3]", r" \[0\] = 3: must be an object"),
@@ -183,7 +183,7 @@ def test_an_absent_key_is_named(tmp_path: Path, key: str) -> None:
         ('[{"times": [[NaN, 1]]}]', "NaN is no number of JSON"),
         ('[{"video": "\\ud83d"}]', "is half of a character"),
         ("[\n{},\n", ":3: not JSON"),
-        ("[" * 100000, "not an annotation"),
+        ("[" * 100000, "not JSON"),
     ],
 )
 def test_a_file_of_another_form_is_one_message(tmp_path: Path, content: str, message: str) -> None:

@@ -220,11 +220,11 @@ def test_an_absent_key_is_named(tmp_path: Path, key: str) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("", ":2: not JSON"),
+        ("", ":2: is empty"),
         ("{", ":2: not JSON"),
         ("[1]", r":2: must be one JSON object, \{...\}; got \[1\]"),
-        ('{"qid": 1, "qid": 2}', ':2: not an annotation .*"qid" is there twice'),
-        ('{"qid": 1, "duration": Infinity}', ":2: not an annotation .*Infinity is no number of JSON"),
+        ('{"qid": 1, "qid": 2}', ':2: not JSON .*"qid" is there twice'),
+        ('{"qid": 1, "duration": Infinity}', ":2: not JSON .*Infinity is no number of JSON"),
     ],
 )
 def test_a_line_that_is_no_object_is_one_message(tmp_path: Path, line: str, message: str) -> None:

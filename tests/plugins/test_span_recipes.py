@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import re
+import shlex
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from framework.core.encoder import Inputs
 from framework.engine.assemble import Method, assemble
+from framework.engine.check import check_recipe
 from framework.errors import RecipeError
 from framework.recipe import Recipe, load_recipe
 
@@ -93,6 +99,61 @@ def test_on_another_dataset_a_method_changes_what_its_source_changes(name: str, 
 def kept(name: str) -> set[str]:
     """DiffusionVG rounds and scores both of its datasets alike."""
     return {"post", "evaluate"} if name.startswith("diffusionvg") else set()
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "read"),
+    [
+        ("diffusionvmr_qvhighlights", 2816, 2818),
+        ("diffusionvmr_charades", 2816, 2818),
+        ("diffusionvmr_charades_vgg", 4096, 4098),
+        ("diffusionvmr_tacos", 4096, 4098),
+        ("momentdiff_charades", 2816, 2818),
+        ("momentdiff_qvhighlights", 2816, 2818),
+        ("momentdiff_tacos", 4096, 4098),
+        ("momentdetr_charades", 2816, 2818),
+        ("momentdetr_qvhighlights", 2816, 2818),
+        ("diffusionvg_charades", 1024, 1024),
+        ("diffusionvg_activitynet", 500, 500),
+    ],
+)
+def test_a_network_reads_the_time_columns_of_its_source_once(name: str, given: int, read: int):
+    """Moment-DETR (config.py) and MomentDiff: 2,816 numbers and 2 of "video_tef"; DiffusionVG: none more than given."""
+    found = recipe(f"{name}.toml")
+    with torch.device("meta"):
+        method = assemble(found, Inputs(given + found.data.options.added_columns, text=512, saliency=True))
+    video = method.encoder.get_submodule("video")
+    assert next(layer for layer in video.modules() if isinstance(layer, nn.LayerNorm)).normalized_shape == (read,)
+
+
+def test_word_vectors_named_by_qid_are_found_by_the_readmes_command(tmp_path: Path):
+    readme = (FOLDER / "README.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"python -m framework check momentdetr_charades (.+?)\n\n", readme, re.DOTALL)
+    overrides = [word for word in shlex.split(command.replace("\\\n", " ")) if word != "--set"]
+    overrides = [word.replace("DIR", str(tmp_path)) for word in overrides]
+    files = [tmp_path / word.partition("=")[2] for word in overrides if word.startswith(("data.train", "data.test"))]
+    for first, path in zip((9, 12404), files, strict=True):
+        write_queries(path, range(first, first + 2))
+    findings = check_recipe(str(FOLDER / "momentdetr_charades.toml"), overrides)
+    assert findings.problems == []
+    assert any("2816 columns" in fact for fact in findings.facts)
+
+
+def write_queries(path: Path, qids: range) -> None:
+    """Lines in the form of Moment-DETR, features of 31 clips, and word vectors named by qid; all made up."""
+    lines = [{"qid": qid, "query": "person sits down.", "vid": f"V{qid}", "duration": 30.96} for qid in qids]
+    # As in the files that are passed around, a moment may end after its video.
+    path.write_text("\n".join(json.dumps({**line, "relevant_windows": [[24.3, 31.4]]}) for line in lines))
+    for qid in qids:
+        save(path.parent / "slowfast_features" / f"V{qid}.npz", features=np.ones((31, 2304), np.float32))
+        save(path.parent / "clip_features" / f"V{qid}.npz", features=np.ones((32, 512), np.float16))
+        words = {"last_hidden_state": np.ones((5, 512), np.float16), "pooler_output": np.ones(512, np.float16)}
+        save(path.parent / "clip_text_features" / f"qid{qid}.npz", **words)
+
+
+def save(path: Path, **arrays: Any) -> None:
+    path.parent.mkdir(exist_ok=True)
+    np.savez(path, **arrays)
 
 
 def test_diffusionvg_on_activitynet_averages_each_video_once_and_warms_up_for_a_tenth_of_its_steps():

@@ -151,14 +151,14 @@ def test_an_absent_key_is_named_with_its_nearest(tmp_path: Path) -> None:
     [
         ('{"a.avi": {\n"fps": ,}}', "train.json:2: not JSON"),
         ("[]", "train.json:1: must be one JSON object"),
-        ("", "train.json:1: not JSON"),
+        ("", "train.json:1: is empty"),
         ('{"a.avi": {}, "a.avi": {}}', '"a.avi" is there twice'),
         ('{"a.avi": {"fps": NaN}}', "NaN is no number of JSON"),
         ('{"a.avi": 3}', r'\["a.avi"\]: must be an object with timestamps'),
         ("{}", "no query left of this split"),
         ('{"\\ud800": 3}', r'"\\ud800" is half of a character'),
         ('{"a\\n\\u2028b.avi": 3}', r'\["a\\n\\u2028b.avi"\]: must be an object'),
-        ("[" * 5000, "not an annotation"),
+        ("[" * 5000, "not JSON"),
         (json.dumps({"a.avi": FINE, "a.mp4": FINE}), r'\["a.mp4"\]: is the video "a" of .*\["a.avi"\] again'),
     ],
 )

@@ -143,8 +143,8 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--video",
         type=Path,
-        help="features of one video: npy, npz, or HDF5 as FILE.hdf5:VIDEO; several sources with commas between, in the "
-        "order of the recipe's [data] video",
+        help="features of one video: npy, npz, FILE.hdf5:VIDEO, or STORE:VIDEO; several sources with commas between, "
+        "in the order of the recipe's [data] video",
     )
     parser.add_argument("--query", action="append", help="a sentence; may be given several times")
     parser.add_argument(
@@ -173,14 +173,15 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
 
 def _predict(options: argparse.Namespace) -> int:
     from framework.engine.formats import render
-    from framework.engine.localizer import read_video
+    from framework.engine.one_video import read_video
 
     if options.split is not None:
         return _predict_split(options)
     if options.video is None or not options.query:
         raise UserError("predict: give one video by --video and sentences by --query, or a whole split by --split.")
     localizer = framework.load(options.run, device=options.device, overrides=options.overrides)
-    video = localizer.index(read_video(options.video), clip_s=None, duration=options.duration)
+    shown = read_video(options.video)
+    video = localizer.index(shown.features, clip_s=shown.clip_s, duration=options.duration)
     if localizer.profile == "embedded":
         print("note: these weights were trained on the embedded synthetic data", file=sys.stderr)
     for doubt in localizer.doubts(video):

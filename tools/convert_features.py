@@ -3,8 +3,8 @@
     python tools/convert_features.py i3d.hdf5 i3d_store --clip-s 0.64
     python tools/convert_features.py i3d_store --verify
 
-The store takes the place of the source in a recipe, as [data] video. Stopped half-way, run the same command again: it
-goes on where it was, and a store that is not finished cannot be read by mistake.
+The store takes the place of the source in a recipe, as [data] video. Stopped half-way, run the same command again,
+without --force: it goes on where it was, and a store that is not finished cannot be read by mistake.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from rich.progress import track
 if importlib.util.find_spec("framework") is None:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from framework.data.features import KEYS, open_features
+from framework.data.features import KEYS, ArrayStore, open_features
 from framework.data.store import DTYPES, Progress, StoreFeatures
 from framework.data.store_writing import plan_store, write_store
 from framework.engine.interrupt import Interrupt
@@ -42,7 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(*(f"error: {line}" for line in told(error)), sep="\n", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("stopped; " + ("" if options.verify else "run the same command again to go on"), file=sys.stderr)
+        again = "it again without --force" if options.force else "the same command again"
+        print("stopped" if options.verify else f"stopped; run {again} to go on", file=sys.stderr)
         return STOPPED
     return 0
 
@@ -55,10 +56,15 @@ def convert(options: argparse.Namespace, progress: Progress[str]) -> str:
         raise DataError(f"--clip-s {options.clip_s:g}: must be a number of seconds above 0.")
     source = open_features(options.source, keys=(options.key,) if options.key else KEYS)
     stated = source.clip_s if isinstance(source, StoreFeatures) else None
+    if options.key and isinstance(source, StoreFeatures):
+        raise DataError(f"--key {options.key}: {options.source} is a store, and holds one array a video. Leave it out.")
+    if options.key and isinstance(source, ArrayStore):
+        source.require_key()
     plan = plan_store(
         source,
-        str(options.source.resolve()),
+        str(options.source),
         _listed(options.videos) if options.videos else None,
+        key=options.key or None,
         rename=_without_extension if options.drop_extension else str,
         dtype=options.dtype,
         clip_s=stated if options.clip_s is None else options.clip_s,
@@ -66,7 +72,10 @@ def convert(options: argparse.Namespace, progress: Progress[str]) -> str:
     )
     done = write_store(plan, options.store, force=options.force, progress=progress)
     if done is None:
-        return f"{options.store}: was made of this source before, nothing was done; --force converts it again"
+        says = "" if plan.clip_s is None else f", its rows are {plan.clip_s:g} s apart"
+        return (
+            f"{options.store}: was made of this source before{says}; nothing was converted, --force converts it again"
+        )
     resumed = f", {done.resumed} of them before" if done.resumed else ""
     error = "equal to the source" if not done.error else f"at most {done.error:.2g} off the source"
     return (

@@ -17,13 +17,19 @@ class Inputs:
 
     video: features a clip (D). text: features a word, or None where words come as ids. vocabulary: number of ids
     (0 is padding, 1 is unknown), or None where words come as vectors. saliency: whether the data label how well
-    stretches of a video fit a text.
+    stretches of a video fit a text. positions: whether the last two features of a clip say where it begins and ends.
     """
 
     video: int
     text: int | None = None
     vocabulary: int | None = None
     saliency: bool = False
+    positions: bool = False
+
+    def require_no_positions(self, option: str) -> None:
+        """Raise ValueError for an encoder whose ``option`` adds what the features say already."""
+        if self.positions:
+            raise ValueError(f"{option} = true: [data] positions adds the same two columns; leave one of them out")
 
 
 class Encoder(nn.Module):

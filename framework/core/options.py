@@ -11,13 +11,17 @@ Rule = Callable[[Any], str | None]
 """Returns None for a legal value, else the rule it breaks, as in ``must be at least 1``."""
 
 
-def option(default: Any = attrs.NOTHING, *, doc: str, rule: Rule | None = None, shared: bool = False) -> Any:
+def option(
+    default: Any = attrs.NOTHING, *, doc: str, rule: Rule | None = None, shared: bool = False, movable: bool = False
+) -> Any:
     """Declare one option of a part.
 
     doc: one line for ``parts NAME``. rule: checked when a recipe is read. shared: the value may be written once in the
-    recipe's [layout] table and is then given to every part with a shared option of that name.
+    recipe's [layout] table and is then given to every part with a shared option of that name. movable: the value says
+    where something lies, so it may be another one when trained weights are used.
     """
-    return attrs.field(default=default, metadata={"doc": doc, "rule": rule, "shared": shared}, kw_only=True)
+    metadata = {"doc": doc, "rule": rule, "shared": shared, "movable": movable}
+    return attrs.field(default=default, metadata=metadata, kw_only=True)
 
 
 def at_least(low: float) -> Rule:

@@ -7,7 +7,7 @@ from typing import Final
 from framework.core.part import Part
 from framework.data.batch import collate, query_key
 from framework.data.cache import VideoCache
-from framework.data.clip_length import ClipLengths, clip_length_report
+from framework.data.clip_length import ClipLengths, clip_length_report, whole_clips
 from framework.data.dataset import Dataset, FeatureSource, Query
 from framework.data.features import open_features
 from framework.data.glove import GLOVE, GloveOptions, GloveText
@@ -64,5 +64,6 @@ __all__ = [
     "query_key",
     "rows_of",
     "split_words",
+    "whole_clips",
     "write_store",
 ]

@@ -16,6 +16,11 @@ TOLERANCE = 0.1
 """Share of the duration that rows x clip_s may be off; one row more or less is always allowed."""
 
 
+def whole_clips(duration: float, clip_s: float) -> int:
+    """How many clips fit into a video; 0.9 s holds three of 0.3 s, though 0.9 / 0.3 is a little less."""
+    return int(duration / clip_s + 1e-6)
+
+
 @attrs.frozen
 class ClipLengths:
     """What ``clip_length_report`` found.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import attrs
 import numpy as np
@@ -36,6 +36,16 @@ class Query:
     ratings: tuple[tuple[int, ...], ...] | None = None
 
 
+ENDINGS: Final = (".hdf5", ".h5", ".npy", ".npz")
+"""Of files of features; the name of a folder may hold dots as well, such as i3d_0.64."""
+
+
+def origin_of(path: Path) -> str:
+    """What the features at ``path`` are called: as the file without its ending, or as the folder."""
+    name = path.name if path.name not in ("", "..") else path.resolve().name
+    return name if path.suffix not in ENDINGS or path.is_dir() else path.stem
+
+
 class FeatureSource(ABC):
     """Features of each video. name: what messages call it."""
 
@@ -43,8 +53,8 @@ class FeatureSource(ABC):
 
     @property
     def origin(self) -> str:
-        """What the features are, wherever they lie: the file's or folder's name, without its ending."""
-        return Path(self.name).stem
+        """What the features are, wherever they lie: the file's name without its ending, or the folder's."""
+        return origin_of(Path(self.name))
 
     @abstractmethod
     def videos(self) -> frozenset[str]:

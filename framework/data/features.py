@@ -21,17 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from framework.data.dataset import FeatureSource
-from framework.data.store import StoreFeatures, is_store
-from framework.errors import DataError, nearest
+from framework.data.store import FEATURES, INDEX, StoreFeatures, feature_files, is_store
+from framework.errors import DataError, cut, nearest
 
 KEYS = ("features", "arr", "feats")
 """Names that an array has inside an .npz file or an HDF5 group; the only array there may have any name."""
-
-FEW = 5
-"""Names that a message lists."""
-
-LONGEST = 60
-"""Characters of a name that a message shows."""
 
 _UNREADABLE = (
     OSError,
@@ -55,8 +49,8 @@ Header = tuple[tuple[int, ...], "np.dtype[Any]"]
 def open_features(path: Path, keys: Sequence[str] = KEYS, noun: str = "video") -> FeatureSource:
     """Open ``path`` by what it is.
 
-    keys: names of the wanted array, best first, where a file or group holds several. noun: what messages call an item.
-    Raises DataError where ``path`` is missing, empty or something else.
+    keys: names of the wanted array, best first, where a file or group holds several; the only one may have any name.
+    noun: what messages call an item. Raises DataError where ``path`` is missing, empty or something else.
     """
     if path.is_dir():
         if is_store(path):
@@ -72,12 +66,17 @@ def open_features(path: Path, keys: Sequence[str] = KEYS, noun: str = "video") -
 
 
 def _open_folder(path: Path, keys: Sequence[str], noun: str) -> FeatureSource:
-    found = {suffix: {file.stem: file for file in sorted(path.glob(f"*{suffix}"))} for suffix in _FOLDERS}
+    found = {suffix: {file.stem: file for file in feature_files(path, suffix)} for suffix in _FOLDERS}
     kinds = [suffix for suffix, files in found.items() if files]
     if not kinds:
         raise DataError(f"{path}: holds no .npy and no .npz file; name an HDF5 file itself, not the folder it is in")
     if len(kinds) > 1:
         raise DataError(f"{path}: holds both .npy and .npz files; keep one kind, so that no {noun} has two versions")
+    if list(found[kinds[0]].values()) == [path / FEATURES]:
+        raise DataError(
+            f"{path}: holds {FEATURES} alone, as a store whose {INDEX} is absent; copy that too, or, where it is one "
+            f"{noun}, name the file itself"
+        )
     return _FOLDERS[kinds[0]](path, found[kinds[0]], path, keys, noun)
 
 
@@ -85,7 +84,7 @@ class ArrayStore(FeatureSource):
     """One array an item, checked when it is read: rank 2, floating point, finite, at least one row."""
 
     def __init__(self, path: Path, keys: Sequence[str], noun: str) -> None:
-        self.path, self.keys, self.noun = path, tuple(keys), noun
+        self.path, self.keys, self.noun, self._any_name = path, tuple(keys), noun, True
         self.name = str(path)
 
     def shape(self, video: str) -> tuple[int, int]:
@@ -130,13 +129,17 @@ class ArrayStore(FeatureSource):
                 f'{self.name}: {self.noun} "{video}" cannot be read: {error}; the file may be cut off'
             ) from None
 
+    def require_key(self) -> None:
+        """Take no array of another name than ``keys``, not even the only one: somebody asked for it by name."""
+        self._any_name = False
+
     def _choose(self, video: str, names: Sequence[str]) -> str:
         """Which of several arrays of one item is meant."""
-        for key in (*self.keys, *(names if len(names) == 1 else ())):
+        for key in (*self.keys, *(names if len(names) == 1 and self._any_name else ())):
             if key in names:
                 return key
         raise DataError(
-            f'{self.name}: {self.noun} "{video}" holds the arrays {_few(sorted(names))}; '
+            f'{self.name}: {self.noun} "{video}" holds the arrays {_listed(names)}; '
             f"one of them must be called {' or '.join(self.keys)}"
         )
 
@@ -195,7 +198,8 @@ class Hdf5Features(ArrayStore):
         return "/" if named or len(group) < 2 else names[0]
 
     def _dataset(self, video: str) -> Any:
-        node = self._file()[self._within][video]
+        # One look-up: on short videos they take as long as reading does.
+        node = self._file()[video if self._within == "/" else f"{self._within}/{video}"]
         if not isinstance(node, h5py.Group):
             return node
         return node[self._choose(video, [name for name in node if isinstance(node[name], h5py.Dataset)])]
@@ -247,10 +251,8 @@ class NpzFeatures(_Files):
             return np.asarray(archive[self._choose(video, archive.files)][start:stop])
 
 
-def _few(names: Sequence[str]) -> str:
-    """Names for a message, the first of many."""
-    shown = [name if len(name) <= LONGEST else name[: LONGEST - 3] + "..." for name in names[:FEW]]
-    return ", ".join([*shown, *(["..."] if len(names) > FEW else [])]) or "(none)"
+def _listed(names: Sequence[str]) -> str:
+    return cut(", ".join(sorted(names)), 120) or "(none)"
 
 
 _FOLDERS: dict[str, type[_Files]] = {".npy": NpyFeatures, ".npz": NpzFeatures}

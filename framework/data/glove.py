@@ -34,7 +34,9 @@ GLOVE: Final = Paper(
 class GloveOptions:
     """Options of GloVe vectors."""
 
-    file: str = option("glove.6B.300d.txt", doc="GloVe text file, from the data's root: a word and its numbers a line")
+    file: str = option(
+        "glove.6B.300d.txt", doc="GloVe text file, from the data's root: a word and its numbers a line", movable=True
+    )
     punctuation: str = punctuation_option()
     strict: bool = option(True, doc="refuse a file with a malformed line; false skips such lines (GloVe 840B has some)")
 

@@ -240,7 +240,7 @@ def _scores(scores: Any, place: str) -> tuple[float, ...] | None:
     """One finite number a clip; None where the line has none."""
     if scores is None:
         return None
-    if not isinstance(scores, list) or not scores:
+    if not isinstance(scores, list):  # It may be empty: a video can be shorter than a clip.
         raise DataError(f"{place} pred_saliency_scores: must be a list of numbers, one a clip; leave it out for none")
     for at, score in enumerate(scores):
         if not _finite(score):

@@ -33,10 +33,13 @@ class QueryFeaturesOptions:
     """Options of precomputed word vectors."""
 
     file: str = option(
-        "clip_text", doc="word vectors, from the data's root: HDF5, or a folder of .npz or of .npy files"
+        "clip_text", doc="word vectors, from the data's root: HDF5, or a folder of .npz or of .npy files", movable=True
     )
     item: str = option(
-        "qid{qid}", doc="name of a query's array or file, as in qid{qid} (Moment-DETR) or {qid}", rule=_holds_qid
+        "qid{qid}",
+        doc="name of a query's array or file, as in qid{qid} (Moment-DETR) or {qid}",
+        rule=_holds_qid,
+        movable=True,
     )
     words: int | None = option(32, doc="words of a query that are used, the first ones; none: all", rule=at_least(1))
     normalize: bool = option(True, doc="scale each word's vector to length 1")

@@ -5,6 +5,7 @@ Two extractors may give as many columns, and then only their numbers differ: the
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -36,7 +37,7 @@ class FeatureSpec:
     names: of the sources, in their order, as ``FeatureSource.origin`` gives them: a store is called after the file that
     it was made from. widths: columns of each. clip_s: seconds a row.
     mode, window, resample: how a video becomes rows. normalize, positions: what is done to them. lengths: typical
-    length of a row of each source before that.
+    length of a row of each source before that. digest: of the numbers of a few videos, to know the same files again.
     """
 
     names: tuple[str, ...]
@@ -48,6 +49,7 @@ class FeatureSpec:
     normalize: bool
     positions: bool
     lengths: tuple[float, ...]
+    digest: str
 
     @classmethod
     def of(cls, options: DataOptions, features: VideoCache, videos: Sequence[str]) -> FeatureSpec:
@@ -59,8 +61,13 @@ class FeatureSpec:
             names=tuple(source.origin for source in features.sources),
             widths=tuple(features.widths(few[0])),
             lengths=tuple(typical_length(np.concatenate(own)) for own in blocks),
+            digest=hashlib.sha256(b"".join(block.tobytes() for own in blocks for block in own)).hexdigest(),
             **kept,
         )
+
+    def under(self, options: DataOptions) -> FeatureSpec:
+        """The same features, made into rows by other options."""
+        return attrs.evolve(self, **{name: getattr(options, name) for name in OF_RECIPE})
 
     @classmethod
     def read(cls, stored: Mapping[str, Any]) -> FeatureSpec:

@@ -1,7 +1,8 @@
 """A store: the features of many videos in one uncompressed array that is mapped into memory, with an index.
 
     NAME/features.npy    all rows of all videos (rows, D), float32 or float16; numpy.load reads it without this project
-    NAME/index.json      schema, dtype, width, rows, source, clip_s; video id -> [first row, rows, crc32 of its bytes]
+    NAME/index.json      schema, origin (what the features are called), dtype, width, rows, clip_s, a record of what it
+                         was made of; video id -> [first row, rows, crc32 of its bytes]
 
 While a store is being written ``index.jsonl`` stands in for ``index.json``: a line that says what is to be written, and
 one for each finished video. ``index.json`` is put in place in one step once everything was compared with the source, so
@@ -21,9 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from framework.data.dataset import FeatureSource
-from framework.errors import DataError, nearest
+from framework.errors import DataError, cut, nearest
 
-SCHEMA: Final = "nlvl feature store 1"
+SCHEMA: Final = "nlvl feature store 2"
 """Name and version; the version grows with every change that an older reader would misread."""
 
 FEATURES: Final = "features.npy"
@@ -34,9 +35,6 @@ DTYPES: Final[dict[str, np.dtype[Any]]] = {"float32": np.dtype("<f4"), "float16"
 
 MOST: Final = 10**15
 """Rows or columns that no store has."""
-
-LONGEST: Final = 60
-"""Characters of a video's name that a message shows."""
 
 T = TypeVar("T")
 Progress = Callable[[Sequence[T], str], Iterable[T]]
@@ -49,7 +47,16 @@ Place = tuple[int, int, int]
 def is_store(path: Path) -> bool:
     """Whether a folder is a store, finished or not; a folder of feature files that has some index is none."""
     indexed = (path / INDEX).is_file() or (path / JOURNAL).is_file()
-    return indexed and {file.name for file in path.glob("*.np[yz]")} <= {FEATURES}
+    return indexed and {file.name for file in feature_files(path)} <= {FEATURES}
+
+
+def feature_files(folder: Path, *suffixes: str) -> list[Path]:
+    """The .npy and .npz files of a folder by name, or those with the suffixes given.
+
+    A name that begins with a dot is the system's: beside each file macOS may put another, such as ._features.npy.
+    """
+    wanted = suffixes or (".npy", ".npz")
+    return sorted(file for file in folder.glob("*") if file.name.endswith(wanted) and not file.name.startswith("."))
 
 
 class StoreFeatures(FeatureSource):
@@ -68,7 +75,7 @@ class StoreFeatures(FeatureSource):
         index = read_index(path)
         self.dtype = DTYPES[index["dtype"]]
         self.clip_s: float | None = index["clip_s"]
-        self.source: str = index["source"]
+        self._origin: str = index["origin"]
         self._size = int(index["rows"]), int(index["width"])
         self._places: dict[str, Place] = {video: tuple(place) for video, place in index["videos"].items()}
         self._rows: NDArray[Any] | None = None
@@ -76,8 +83,8 @@ class StoreFeatures(FeatureSource):
 
     @property
     def origin(self) -> str:
-        """Of the file or folder that the store was made from."""
-        return Path(self.source).stem
+        """Of the features that the store was made of, whatever its own name."""
+        return self._origin
 
     def videos(self) -> frozenset[str]:
         return frozenset(self._places)
@@ -153,8 +160,8 @@ def read_index(folder: Path) -> dict[str, Any]:
     path = folder / INDEX
     if not path.is_file() and (folder / JOURNAL).is_file():
         raise DataError(
-            f"{folder}: is not finished, its writing was interrupted; run tools/convert_features.py again as before, "
-            "and it goes on"
+            f"{folder}: is not finished, its writing was interrupted; run tools/convert_features.py again, without "
+            "--force, and it goes on"
         )
     try:
         index = json.loads(path.read_text(encoding="utf-8"))
@@ -177,17 +184,17 @@ def _broken(index: Any) -> str | None:
     clip_s = index.setdefault("clip_s", None)
     if clip_s is not None and not (type(clip_s) in (int, float) and 0 < clip_s < float("inf")):
         return "clip_s must be a number of seconds above 0, or null"
-    if not isinstance(index.setdefault("source", ""), str):
-        return "source must be text"
+    if not isinstance(index.get("origin"), str) or not index["origin"]:
+        return "origin must be what the features are called"
     videos = index.get("videos")
     if not isinstance(videos, dict) or not videos:
         return "videos must be an object with at least one video"
     end = 0
     for video, place in videos.items():
         if not (isinstance(place, list) and len(place) == 3 and all(type(number) is int for number in place)):
-            return f'video "{video[:LONGEST]}" must be [first row, rows, crc32]'
+            return f'video "{cut(video)}" must be [first row, rows, crc32]'
         if place[0] != end or place[1] < 1:
             rule = f"must have a row at least and begin at row {end}, where the one before it ends"
-            return f'video "{video[:LONGEST]}" {rule}'
+            return f'video "{cut(video)}" {rule}'
         end += place[1]
     return None if end == index["rows"] else f"its videos have {end} rows together, but rows = {index['rows']}"

@@ -16,7 +16,8 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from framework.data.dataset import FeatureSource
+from framework.data.dataset import FeatureSource, origin_of
+from framework.data.folder_lock import locked
 from framework.data.store import (
     DTYPES,
     FEATURES,
@@ -26,7 +27,9 @@ from framework.data.store import (
     SCHEMA,
     Place,
     Progress,
+    StoreFeatures,
     crc32,
+    feature_files,
     mapped,
     read_index,
 )
@@ -37,12 +40,13 @@ from framework.errors import DataError
 class Plan:
     """What a store is to hold; known from headers alone.
 
+    record: what the features are called, where the source is, which of its arrays were asked for and how it was found.
     names: id in the store -> id in the source. rows: id in the store -> its number of rows, in the order of the file.
-    origin: where the source is, for the record. clip_s: seconds a row, None where nobody said.
+    clip_s: seconds a row, None where nobody said.
     """
 
     source: FeatureSource
-    origin: str
+    record: Mapping[str, Any]
     names: Mapping[str, str]
     rows: Mapping[str, int]
     width: int
@@ -66,7 +70,7 @@ class Plan:
         listed = json.dumps([[video, self.names[video], rows] for video, rows in self.rows.items()])
         return {
             "schema": SCHEMA,
-            "source": self.origin,
+            **self.record,
             "dtype": self.dtype,
             "clip_s": self.clip_s,
             "width": self.width,
@@ -106,9 +110,10 @@ class Written:
 
 def plan_store(
     source: FeatureSource,
-    origin: str,
+    path: str,
     videos: Iterable[str] | None = None,
     *,
+    key: str | None = None,
     rename: Callable[[str], str] = str,
     dtype: str = "float32",
     clip_s: float | None = None,
@@ -116,9 +121,12 @@ def plan_store(
 ) -> Plan:
     """Look at the headers of the wanted videos, all by default, in the order of their names.
 
-    rename: makes the id in the store of that in the source. Raises DataError where there is nothing to convert, a video
-    is absent, two would have one id, or widths differ.
+    path: where the source is, as the user calls it: its features are called so, too, except for those of a store, which
+    keep their name. key: which array of each video was asked for, if any was; it becomes part of the name. rename:
+    makes the id in the store of that in the source. Raises DataError where there is nothing to convert, a video is
+    absent, two would have one id, or widths differ.
     """
+    record = _record(source, Path(path), key)
     known = source.videos()
     wanted = sorted(known if videos is None else set(videos))
     if not known or not wanted:
@@ -142,7 +150,20 @@ def plan_store(
         if name in names:
             raise DataError(f'{source.name}: "{names[name]}" and "{video}" would both be "{name}"; keep one of them')
         names[name], rows[name] = video, rows_here
-    return Plan(source, origin, names, rows, width, dtype, clip_s)
+    return Plan(source, record, names, rows, width, dtype, clip_s)
+
+
+def _record(source: FeatureSource, path: Path, key: str | None) -> dict[str, Any]:
+    """What a store says of its source. Size and time of the files tell whether they have changed since."""
+    origin = source.origin if isinstance(source, StoreFeatures) else origin_of(path)
+    found = [file.stat() for file in (feature_files(path) if path.is_dir() else [path]) if file.is_file()]
+    return {
+        "origin": origin if key is None else f"{origin}:{key}",
+        "source": str(path.resolve()),
+        "key": key,
+        "source_bytes": sum(file.st_size for file in found),
+        "source_mtime_ns": max((file.st_mtime_ns for file in found), default=0),
+    }
 
 
 def write_store(
@@ -150,29 +171,40 @@ def write_store(
 ) -> Written | None:
     """Write what ``plan`` says to ``folder``, going on where an earlier call with the same plan was interrupted.
 
-    Returns None where that plan was finished already. force: replaces a store that holds something else, finished or
-    not. Raises DataError where ``folder`` holds anything else, a number does not fit the dtype, or the disk is full.
+    Returns None where that plan was finished already; a ``clip_s`` that the store did not say is added to it then.
+    force: replaces a store that holds something else, finished or not. Raises DataError where ``folder`` holds anything
+    else or is being written, a number does not fit the dtype, or the disk is full.
     """
-    _require_ours(plan, folder)
+    if str(folder.resolve()) == plan.record["source"]:
+        raise DataError(f"{folder}: is what shall be converted; name another folder for the store")
+    if folder.exists() and not folder.is_dir():
+        raise DataError(f"{folder}: exists and is no store; name a folder that is new or empty")
     try:
-        if not force and (folder / INDEX).is_file():
-            _require_same(plan, folder, read_index(folder))
-            return None
-        done = None if force else _resumed(plan, folder)
-        if done is None:
-            _begin(plan, folder)
-        return _finish(plan, folder, _fill(plan, folder, done or {}, progress), len(done or {}), progress)
+        folder.mkdir(exist_ok=True)
+        with locked(folder):
+            return _converted(plan, folder, force, progress)
     except OSError as error:
         raise DataError(f"{folder}: cannot be written ({error.strerror or error})") from None
 
 
-def _require_ours(plan: Plan, folder: Path) -> None:
+def _converted(plan: Plan, folder: Path, force: bool, progress: Progress[str] | None) -> Written | None:
+    _require_ours(folder)
+    if not force and (folder / INDEX).is_file():
+        index = read_index(folder)
+        _require_same(plan, folder, index)
+        if index["clip_s"] != plan.clip_s:
+            _put_index(plan, folder, index["videos"])
+        return None
+    done = None if force else _resumed(plan, folder)
+    if done is None:
+        _begin(plan, folder)
+    return _finish(plan, folder, _fill(plan, folder, done or {}, progress), len(done or {}), progress)
+
+
+def _require_ours(folder: Path) -> None:
     """Refuse to write over anything but a store, whatever is asked."""
-    if folder.resolve() == Path(plan.origin).resolve():
-        raise DataError(f"{folder}: is what shall be converted; name another folder for the store")
-    if not folder.exists():
-        return
-    names = {file.name for file in folder.iterdir()} if folder.is_dir() else {folder.name}
+    # Names that begin with a dot are the system's, such as macOS's .DS_Store.
+    names = {file.name for file in folder.iterdir() if not file.name.startswith(".")}
     begun = _says_store(folder / INDEX) or _says_store(folder / JOURNAL)
     if not names <= {FEATURES, INDEX, JOURNAL, PARTIAL} or (names and not begun):
         raise DataError(f"{folder}: exists and is no store; name a folder that is new or empty")
@@ -190,28 +222,37 @@ def _says_store(path: Path) -> bool:
 def _require_same(plan: Plan, folder: Path, found: Mapping[str, Any]) -> None:
     """Refuse to go on with, or to keep, what was made of something else."""
     for key, wanted in plan.head.items():
-        if found.get(key) != wanted:
-            both = "" if key == "selection" else f" ({found.get(key)}, now {wanted})"
-            what = "videos or rows" if key == "selection" else key
-            raise DataError(
-                f"{folder}: was written or begun with another {what}{both}; name another folder, or add --force to "
-                "replace what is there"
-            )
+        was = found.get(key)
+        if was == wanted or (key == "clip_s" and was is None):  # What nobody said can be said later.
+            continue
+        if key in ("source_bytes", "source_mtime_ns"):
+            why = "the source has changed since it was written or begun"
+        elif key == "selection":
+            why = "was written or begun with other videos or rows"
+        else:
+            why = f"was written or begun with another {key} ({was}, now {wanted})"
+        raise DataError(f"{folder}: {why}; name another folder, or add --force to replace what is there")
 
 
 def _begin(plan: Plan, folder: Path) -> None:
     """Make the journal and an empty array of full size, so that a disk too small is known before anything is read."""
-    folder.mkdir(exist_ok=True)
     features, dtype = folder / FEATURES, DTYPES[plan.dtype]
     needed = plan.size[0] * plan.size[1] * dtype.itemsize
     free = shutil.disk_usage(folder).free + (features.stat().st_size if features.is_file() else 0)
     if needed > free:
-        raise DataError(f"{folder}: the store needs {needed / 1e9:.1f} GB, and the disk has {free / 1e9:.1f} GB left")
+        raise DataError(f"{folder}: the store needs {_size(needed)}, and the disk has {_size(free)} left")
     # In this order: whenever it stops, the folder is the old store, or one that is not finished.
     (folder / JOURNAL).write_text(json.dumps(plan.head) + "\n", encoding="utf-8")
     for name in (INDEX, PARTIAL, FEATURES):
         (folder / name).unlink(missing_ok=True)
     np.lib.format.open_memmap(features, "w+", dtype, plan.size)
+
+
+def _size(count: int) -> str:
+    for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count} bytes"
 
 
 def _resumed(plan: Plan, folder: Path) -> dict[str, int] | None:
@@ -282,10 +323,15 @@ def _finish(plan: Plan, folder: Path, crcs: Mapping[str, int], resumed: int, pro
                 "disk failing? Add --force to begin again"
             )
         error = max(error, float(np.abs(found - values).max()))
+    _put_index(plan, folder, places)
+    (folder / JOURNAL).unlink(missing_ok=True)
+    return Written(len(videos), plan.size[0], resumed, error)
+
+
+def _put_index(plan: Plan, folder: Path, places: Mapping[str, Place]) -> None:
+    """Put the index in place in one step."""
     with (folder / PARTIAL).open("w", encoding="utf-8") as file:
-        file.write(json.dumps({**plan.head, "videos": places}, indent=None) + "\n")
+        file.write(json.dumps({**plan.head, "videos": places}) + "\n")
         file.flush()
         os.fsync(file.fileno())
     os.replace(folder / PARTIAL, folder / INDEX)
-    (folder / JOURNAL).unlink()
-    return Written(len(videos), plan.size[0], resumed, error)

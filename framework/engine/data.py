@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from framework.core.encoder import Inputs
 from framework.data.batch import labelled
 from framework.data.cache import VideoCache
+from framework.data.clip_length import whole_clips
 from framework.data.dataset import Dataset, FeatureSource, Query
 from framework.data.features import open_features
 from framework.data.holdout import hold_out
@@ -52,7 +53,7 @@ class Data:
         """What the encoder is built for: sizes, and whether the training queries have labels of saliency."""
         saliency = labelled(self.queries[self.dataset.train])
         columns = sum(self.spec.widths) + self.recipe.data.options.added_columns
-        return Inputs(columns, self.text.width, self.text.vocabulary, saliency)
+        return Inputs(columns, self.text.width, self.text.vocabulary, saliency, self.recipe.data.options.positions)
 
     def loader(self, split: str, *, training: bool) -> Loader:
         """Batches of one split; in training only full ones, as statistics over a batch need numbers."""
@@ -75,8 +76,7 @@ class Data:
 
     def rated(self, split: str) -> Rated | None:
         """What people gave the clips of a split; None where the dataset has no rated clips."""
-        step = self.dataset.rated_clip_s
-        return None if step is None else Rated(step, ratings_of(self.dataset, self.queries[split]))
+        return rated_of(self.dataset, self.queries[split])
 
     def describe(self) -> dict[str, Any]:
         """What the manifest and each checkpoint say of the data."""
@@ -93,20 +93,21 @@ class Data:
         }
 
 
-def ratings_of(dataset: Dataset, queries: Sequence[Query]) -> dict[int | str, NDArray[np.int64]]:
-    """Query id -> (clips, annotators) what people gave each rated clip of its video; a clip nobody was shown has 0.
+def rated_of(dataset: Dataset, queries: Sequence[Query]) -> Rated | None:
+    """What people gave the clips of some queries, those without ratings left out; None where clips are not rated.
 
-    Queries without ratings are left out. A video has as many rated clips as fit into its duration.
+    A video has as many rated clips as fit into its duration; one that nobody was shown has zeros.
     """
-    found: dict[int | str, NDArray[np.int64]] = {}
     if (step := dataset.rated_clip_s) is None:
-        return found
+        return None
+    found: dict[int | str, NDArray[np.int64]] = {}
     for query in queries:
-        if query.ratings and query.saliency:
-            table = np.zeros((int(query.duration / step), len(query.ratings[0])), dtype=np.int64)
+        clips = whole_clips(query.duration, step)
+        if query.ratings and query.saliency and clips:
+            table = np.zeros((clips, len(query.ratings[0])), dtype=np.int64)
             table[[round(start / step) for start, _, _ in query.saliency]] = query.ratings
             found[query.id] = table
-    return found
+    return Rated(step, found)
 
 
 def truths_of(queries: Sequence[Query]) -> dict[int | str, NDArray[np.float64]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
 
@@ -16,19 +16,18 @@ from framework.core.encoder import Inputs
 from framework.core.structures import Batch
 from framework.data.batch import collate
 from framework.data.cache import VideoCache
-from framework.data.dataset import FeatureSource, Query
-from framework.data.features import open_features
+from framework.data.dataset import Query
 from framework.data.sampling import excerpt, prepared
 from framework.data.spec import FeatureSpec, typical_length
-from framework.data.store import is_store
 from framework.data.text import TextSource
 from framework.engine import checkpoint
 from framework.engine.assemble import Method, assemble
 from framework.engine.data import open_text
 from framework.engine.environment import choose_device
+from framework.engine.one_video import OneVideo
 from framework.engine.predict import predict
 from framework.errors import CheckpointError, DataError, RecipeError
-from framework.recipe import Recipe, parse_recipe
+from framework.recipe import Chosen, Recipe, parse_recipe
 from framework.registry import load_registry
 
 
@@ -127,7 +126,7 @@ class Localizer:
                 "Give one array a source, in the order of the recipe's [data] video."
             )
         blocks = [_checked(_array(x), width) for x, width in zip(features, self.spec.widths, strict=True)]
-        sources = [_OneVideo(block, f"source {number}") for number, block in enumerate(blocks, 1)]
+        sources = [OneVideo(block, f"source {number}") for number, block in enumerate(blocks, 1)]
         cache = VideoCache(*sources, normalize=False)
         cache.require(["video"])
         return cache.read("video")
@@ -141,7 +140,7 @@ class Localizer:
         queries = [Query(sentence, sentence, "video", video.duration, (), place) for sentence in asked]
         cut = excerpt(queries[0], len(video.clips), self.data)
         blocks = np.split(video.clips, np.cumsum(self.spec.widths)[:-1], axis=1)
-        cache = VideoCache(*map(_OneVideo, blocks), normalize=self.data.normalize)
+        cache = VideoCache(*map(OneVideo, blocks), normalize=self.data.normalize)
         clips = prepared(cache.read("video"), cut, self.data)
         words = [self.text.encode(query.id, query.text) for query in queries]
         return collate(queries, words, [cut], [clips], [0] * len(queries), self.data.window).to(self.method.device)
@@ -160,16 +159,18 @@ def load(run_or_checkpoint: Path | str, device: str = "auto", overrides: Sequenc
 
     overrides: ``data.key=value``, for files that lie elsewhere now, such as those of a language model.
     """
-    require_data_alone(overrides)
     path = Path(run_or_checkpoint)
     path = reported(path) if path.is_dir() else path
     place = choose_device(device)
     tensors, meta = checkpoint.load(path, place)
-    recipe = parse_recipe(_text(meta, path), path, load_registry(), overrides)
-    text = open_text(recipe.data)
+    recipe = parse_recipe(_text(meta, path), path, load_registry())
     with checkpoint.described(path):
         inputs = Inputs(**meta["inputs"])
         spec = FeatureSpec.read(meta["data"]["features"])
+    if overrides:
+        recipe = _overridden(recipe, spec, overrides, path)
+    text = open_text(recipe.data)
+    with checkpoint.described(path):
         text.restore(meta["text"])
     method = assemble(recipe, inputs)
     checkpoint.restore(method.modules, tensors, path)
@@ -177,15 +178,31 @@ def load(run_or_checkpoint: Path | str, device: str = "auto", overrides: Sequenc
     return Localizer(method, text, recipe, spec, path)
 
 
-def require_data_alone(overrides: Sequence[str]) -> None:
-    """Refuse to change what the weights have learned to work with. Raises RecipeError."""
+def _overridden(recipe: Recipe, spec: FeatureSpec, overrides: Sequence[str], path: Path) -> Recipe:
+    """The recipe with its data elsewhere. Raises RecipeError for whatever the weights have learned to work with."""
     for text in overrides:
-        key = text.partition("=")[0].strip()
-        if not key.startswith("data.") or key in ("data.text", "data.text.name"):
+        if not text.strip().startswith("data."):
             raise RecipeError(
-                f"--set {text}: weights are trained, with their words and all; where the data lie can change, as in "
-                "--set data.root=DIR, and whose they are, by data.name."
+                f"--set {text}: weights are trained; where data lie can change, as in --set data.root=DIR."
             )
+    found = parse_recipe(recipe.to_toml(), path, load_registry(), overrides)
+    changed = [*spec.differences(spec.under(found.data.options)), *_other_words(recipe.data.text, found.data.text)]
+    if changed:
+        raise RecipeError(
+            f"--set: {'; '.join(changed)}: {path} has learned it so. Where data lie can change, and whose they are."
+        )
+    return found
+
+
+def _other_words(before: Chosen, after: Chosen) -> Iterator[str]:
+    """How words would be made otherwise; where their files lie may change."""
+    if before.part.name != after.part.name:
+        yield f"data.text = {after.part.name}, trained on {before.part.name}"
+        return
+    for field in attrs.fields(before.part.options):
+        ours, theirs = getattr(before.options, field.name), getattr(after.options, field.name)
+        if ours != theirs and not field.metadata["movable"]:
+            yield f"data.text.{field.name} = {theirs}, trained on {ours}"
 
 
 def _text(meta: Mapping[str, Any], path: Path) -> str:
@@ -226,42 +243,3 @@ def _checked(clips: NDArray[np.float32], width: int, sources: str = "") -> NDArr
     if not finite.all():
         raise DataError(f"video features: row {int(finite.argmin())} holds NaN or infinity. Extract the video again.")
     return clips
-
-
-class _OneVideo(FeatureSource):
-    def __init__(self, clips: NDArray[np.float32], name: str = "the given video") -> None:
-        self.clips, self.name = clips, name
-
-    def videos(self) -> frozenset[str]:
-        return frozenset({"video"})
-
-    def shape(self, video: str) -> tuple[int, int]:
-        return self.clips.shape[0], self.clips.shape[1]
-
-    def read(self, video: str, start: int = 0, stop: int | None = None) -> NDArray[np.float32]:
-        return self.clips[start:stop]
-
-
-def read_video(path: Path) -> NDArray[np.float32] | list[NDArray[np.float32]]:
-    """Read one video's features: a .npy or .npz file, ``FILE.hdf5:VIDEO``, or ``STORE:VIDEO``. Raises DataError.
-
-    Several of them with commas between, one a source, are a list.
-    """
-    written = str(path)
-    # A comma may also be part of a name.
-    one = path.is_file() or _holds_videos(written.rpartition(":")[0])
-    return _read_one(path) if one or "," not in written else [_read_one(Path(part)) for part in written.split(",")]
-
-
-def _read_one(path: Path) -> NDArray[np.float32]:
-    if path.suffix in (".npy", ".npz") and path.is_file():
-        return open_features(path).read(path.stem)
-    file, colon, video = str(path).rpartition(":")
-    if not colon or not _holds_videos(file):
-        raise DataError(f"{path}: must be a .npy or .npz file of one video, or FILE.hdf5:VIDEO, or STORE:VIDEO.")
-    return open_features(Path(file)).read(video)
-
-
-def _holds_videos(name: str) -> bool:
-    path = Path(name)
-    return bool(name) and (path.is_file() or is_store(path))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -193,13 +193,14 @@ class Run:
 
     def _require_same_data(self, before: Mapping[str, Any]) -> None:
         """Refuse to go on with annotations or features that are not those of the beginning."""
-        now, then = json.loads(json.dumps(self.data.describe())), before.get("data", {})
-        for key, value in now.items():
-            if then.get(key) != value:
-                raise CheckpointError(
-                    f"{self.folder}: the data have changed since this run began, in {key}: {_short(then.get(key))} "
-                    f"then, {_short(value)} now. Put them back, or begin a new run."
-                )
+        now, then = (dict(_flat(value)) for value in (self.data.describe(), before.get("data", {})))
+        # Rounded as the machine that trained rounds; the digest says whether the numbers are the same.
+        wrong = [name for name, value in now.items() if then.get(name) != value and "lengths" not in name]
+        if wrong:
+            raise CheckpointError(
+                f"{self.folder}: the data have changed since this run began: {wrong[0]} was {then.get(wrong[0])} and "
+                f"is {now[wrong[0]]}. Put them back, or begin a new run."
+            )
 
     def _begun_with(self, stored: Path) -> bool:
         """Whether a stored recipe computes what this one does; sweeps do not enter training and may differ."""
@@ -256,6 +257,10 @@ class Run:
         write_json(self.folder / "manifest.json", self.about.manifest(status, self.started, seconds))
 
 
-def _short(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 120 else text[:117] + "..."
+def _flat(value: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, Any]]:
+    """The entries of nested objects by their places, ``features.clip_s``; lists are entries, as JSON has them."""
+    for name, entry in json.loads(json.dumps(value)).items():
+        if isinstance(entry, dict):
+            yield from _flat(entry, f"{place}{name}.")
+        else:
+            yield f"{place}{name}", entry

@@ -8,13 +8,12 @@ from types import MappingProxyType
 from typing import Any
 
 import attrs
-import numpy as np
-from numpy.typing import NDArray
 
 from framework.data.dataset import Dataset, Query
 from framework.data.predictions import DURATION_SLACK_S, Joined, QueryPrediction, join, read_predictions
-from framework.engine.data import HELD_OUT, open_dataset, ratings_of, truths_of
+from framework.engine.data import HELD_OUT, open_dataset, rated_of, truths_of
 from framework.engine.evaluate import require_labels, shallow
+from framework.engine.highlights import Rated
 from framework.errors import DataError, Problems, UserError, nearest
 from framework.metrics.metric import Metric
 from framework.recipe import Chosen, Recipe, load_recipe
@@ -90,7 +89,7 @@ def score_file(
     found = read_predictions(predictions, None if allow_overlong else durations)
     joined = join(found, queries, source=predictions, allow_missing=allow_missing)
     metrics = metric(joined.windows, truths_of(queries))
-    highlights, notes = _highlights(metric, joined, ratings_of(dataset, queries))
+    highlights, notes = _highlights(metric, joined, rated_of(dataset, queries))
     return Scored(
         name,
         "full" if recipe is None else recipe.profile,
@@ -104,17 +103,15 @@ def score_file(
     )
 
 
-def _highlights(
-    metric: Metric, joined: Joined, ratings: Mapping[int | str, NDArray[np.int64]]
-) -> tuple[dict[str, float], list[str]]:
+def _highlights(metric: Metric, joined: Joined, rated: Rated | None) -> tuple[dict[str, float], list[str]]:
     """Scores of clips against people's ratings, where the rule has any use for them and both sides are there."""
-    if not metric.highlight_names or not ratings:
+    if rated is None or not metric.highlight_names or not rated.ratings:
         return {}, []
     if not joined.saliency:
         return {}, ["no pred_saliency_scores in the file, so highlights are not scored"]
-    if absent := [qid for qid in ratings if qid not in joined.saliency]:
+    if absent := [qid for qid in rated.ratings if qid not in joined.saliency]:
         return {}, [f"highlights are not scored, as {len(absent)} rated queries have no pred_saliency_scores"]
-    return metric.highlights({qid: joined.saliency[qid] for qid in ratings}, ratings), []
+    return rated.score(metric, joined.saliency), []
 
 
 def _overlong(found: Mapping[int | str, QueryPrediction], durations: Mapping[str, float]) -> int:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import attrs
 
+from framework.data import whole_clips
 from framework.data.dataset import Query
 from framework.data.json_text import shown
 from framework.errors import DataError
@@ -120,7 +121,7 @@ def _saliency(
         raise DataError(
             f"{place}: has {len(clips)} relevant_clip_ids and {len(ratings)} saliency_scores. Each clip has its scores."
         )
-    _require_clips(clips, int(duration / rules.clip_s), duration, place, rules)
+    _require_clips(clips, whole_clips(duration, rules.clip_s), duration, place, rules)
     _require_ratings(ratings, place, rules)
     return (
         tuple(

@@ -68,6 +68,8 @@ class VideoCentredEncoder(Encoder):
             raise ValueError(f"width = {width} must be even, half sines and half cosines of a clip's position")
         self.options = options
         self.widths = {"seq": width, "clips": 1, "words": width, "spoken": 1}
+        if options.endpoints:
+            inputs.require_no_positions("endpoints")
         given = inputs.video + 2 * options.endpoints
         self.video = nn.Sequential(project_inputs(given, width, options.input_dropout, layers=1), nn.ReLU())
         self.vectors = WordEmbedding(inputs.text, inputs.vocabulary, options.word_width)

@@ -72,6 +72,8 @@ class JointEncoder(Encoder):
         self.widths = {"seq": width, "clips": 1, "words": width, "spoken": 1}
         self.widths |= {"saliency": 1} if options.scores else {}
         words = WordEmbedding(inputs.text, inputs.vocabulary, options.word_width)
+        if options.endpoints:
+            inputs.require_no_positions("endpoints")
         self.video = self._projection(inputs.video + 2 * options.endpoints)
         self.text = nn.Sequential(words, self._projection(words.width))
         self.layers = nn.ModuleList(

@@ -64,6 +64,8 @@ class CrossEncoder(Encoder):
         self.token, self.token_at = nn.Parameter(torch.randn(width)), nn.Parameter(torch.randn(width))
         self.words = WordEmbedding(inputs.text, inputs.vocabulary, options.word_width)
         self.text = project_inputs(self.words.width, width, options.input_dropout)
+        if options.endpoints:
+            inputs.require_no_positions("endpoints")
         self.video = project_inputs(inputs.video + 2 * options.endpoints, width, options.input_dropout)
         self.score = nn.Linear(width, 1) if options.saliency != "none" else None
         self.widths = {"seq": width, "clips": 1, "words": width, "spoken": 1}

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import attrs
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from framework.data.cache import VideoCache
-from framework.data.clip_length import clip_length_report
+from framework.data.clip_length import clip_length_report, whole_clips
 from framework.data.dataset import Query
 from framework.data.features import open_features
 from framework.data.store_writing import plan_store, write_store
@@ -50,3 +52,10 @@ def test_what_a_store_states_outweighs_what_is_measured(folder: Path, queries: l
     for features in (stores["two"], VideoCache(stores["half"], stores["two"])):
         with pytest.raises(DataError, match=r"clip_s = 0\.5: .*two says that its rows last 2 s\. Set clip_s to that"):
             clip_length_report(queries, features, 0.5).require()
+
+
+@given(st.integers(0, 500), st.integers(1, 40))
+def test_a_video_of_so_many_clips_holds_so_many(clips: int, tenths: int) -> None:
+    clip_s = tenths / 10
+    assert whole_clips(clips * tenths / 10, clip_s) == clips
+    assert whole_clips((clips + 0.9) * clip_s, clip_s) == clips

@@ -190,6 +190,32 @@ def test_several_arrays_without_a_known_name_are_refused(tmp_path: Path) -> None
         open_features(tmp_path).read("v")
 
 
+def test_a_message_lists_long_names_in_short(tmp_path: Path) -> None:
+    np.savez(tmp_path / "v.npz", **{f"{number}{'x' * 90}": np.ones((1, 1)) for number in range(3)})  # type: ignore[arg-type]
+    with pytest.raises(DataError, match=r'video "v" holds the arrays 0x{90}, 1x{23}\.\.\.; one of them must') as caught:
+        open_features(tmp_path).read("v")
+    assert "2x" not in str(caught.value)
+
+
+@pytest.mark.parametrize("within", ["", "video/"])
+def test_a_video_of_an_hdf5_file_is_looked_up_once_for_its_shape_and_once_for_its_rows(
+    within: str, clips: Arrays, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = open_features(
+        _hdf5(tmp_path / "i3d.hdf5", {f"{within}{video}": values for video, values in clips.items()})
+    )
+    asked: list[str] = []
+    look_up = h5py.Group.__getitem__
+
+    def counted(self: h5py.Group, name: str) -> object:
+        asked.append(name)
+        return look_up(self, name)
+
+    monkeypatch.setattr(h5py.Group, "__getitem__", counted)
+    np.testing.assert_array_equal(source.read("b"), clips["b"])
+    assert asked == [f"{within}b"] * 2
+
+
 @pytest.mark.parametrize("inner", ["", "c3d_features"])
 def test_all_videos_may_lie_in_one_group(inner: str, clips: Arrays, tmp_path: Path) -> None:
     path = _hdf5(tmp_path / "i3d.hdf5", {f"video/{video}": values for video, values in clips.items()}, inner)

@@ -148,6 +148,22 @@ def test_a_vector_does_not_depend_on_the_sentences_beside_it(models: Path, kind:
     check()
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_sentence_is_padded_and_all_of_one_length_go_together(models: Path, kind: str) -> None:
+    source, seen = _text(models / kind, batch_size=2), []
+    model, tokenizer = source._opened().model, source._opened().tokenizer
+
+    def see(_: Any, __: Any, given: dict[str, Any]) -> None:
+        seen.append(given["input_ids"])
+
+    sentences = [*SENTENCES, "the", "a door", "the door", "a a"]
+    model.register_forward_pre_hook(see, with_kwargs=True)
+    source.expect(list(enumerate(sentences)))
+    lengths = [len(tokenizer(sentence)["input_ids"]) for sentence in sentences]
+    assert sorted(length for ids in seen for length in [ids.shape[1]] * len(ids)) == sorted(lengths)
+    assert len(seen) == sum(-(-lengths.count(length) // 2) for length in set(lengths)) < len(sentences)
+
+
 def test_vectors_have_length_1_unless_asked_otherwise(models: Path) -> None:
     for pool in ("tokens", "sentence"):
         lengths = np.linalg.norm(_text(models / "bert", pool=pool).encode(1, SENTENCES[1]), axis=1)
@@ -230,6 +246,7 @@ def test_a_new_sentence_needs_the_folder_of_the_checkpoint(bert: Path, change: s
 def test_other_files_of_a_folder_do_not_change_its_fingerprint(bert: Path) -> None:
     before = fingerprint(bert)
     (bert / "README.md").write_text("a model")
+    (bert / "._model.safetensors").write_bytes(b"\0\5\x16\7")  # As macOS puts beside a file.
     assert fingerprint(bert) == before != fingerprint(bert.parent)
 
 

@@ -19,8 +19,8 @@ from framework.data.store_writing import plan_store, write_store
 from framework.engine import checkpoint
 from framework.engine.check import check_recipe
 from framework.engine.data import missing, open_data
-from framework.engine.localizer import read_video
 from framework.engine.narrate import Narrator
+from framework.engine.one_video import read_video
 from framework.engine.run import RunResult, execute
 from framework.engine.score import score_file
 from framework.errors import CheckpointError, DataError, Problems
@@ -124,7 +124,7 @@ def learned(root: Path, registry: Registry, tmp_path_factory: pytest.TempPathFac
 
 def test_an_encoder_is_told_the_width_of_all_sources_and_of_labels(root: Path, registry: Registry) -> None:
     data = open_data(recipe(root, registry))
-    assert attrs.astuple(data.inputs) == (5, 4, None, True)
+    assert attrs.astuple(data.inputs) == (5, 4, None, True, False)
     described = data.describe()["features"]
     assert (described["width"], described["widths"]) == (5, (3, 2))
     assert described["source"] == f"{root / 'slowfast'} + {root / 'clip'}"
@@ -196,12 +196,12 @@ def test_what_is_no_array_of_numbers_is_refused_in_one_line(learned: RunResult, 
 
 def test_files_of_several_sources_are_read_with_commas_between(root: Path, tmp_path: Path) -> None:
     names = [root / name / "v3.npz" for name in ("slowfast", "clip")]
-    found = read_video(Path(",".join(map(str, names))))
+    found = read_video(Path(",".join(map(str, names)))).features
     assert isinstance(found, list)
     for one, other in zip(found, arrays(3), strict=True):
         np.testing.assert_array_equal(one, other)
     np.save(tmp_path / "a,b.npy", arrays(3)[1])
-    np.testing.assert_array_equal(read_video(tmp_path / "a,b.npy"), arrays(3)[1])
+    np.testing.assert_array_equal(read_video(tmp_path / "a,b.npy").features, arrays(3)[1])
     with pytest.raises(DataError, match=r"absent.npz: must be a .npy or .npz file"):
         read_video(Path(f"{names[0]},absent.npz"))
 

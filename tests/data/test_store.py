@@ -3,9 +3,12 @@ from __future__ import annotations
 import json
 import multiprocessing
 import multiprocessing.queues
+import os
 import pickle
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,11 +26,17 @@ from framework.errors import DataError
 Arrays = dict[str, NDArray[np.float32]]
 
 
-class Made(FeatureSource):
-    """Arrays in memory, which stop the program once as many were read as ``patience`` says."""
+class ReadTooOftenError(Exception):
+    """More was read than a test allows."""
 
-    def __init__(self, arrays: Arrays, patience: int | None = None) -> None:
-        self.name, self.arrays, self.patience = "made", arrays, patience
+
+class Made(FeatureSource):
+    """Arrays in memory, of which only as many are read as ``patience`` says; ``then`` is raised after those."""
+
+    def __init__(
+        self, arrays: Arrays, patience: int | None = None, then: type[BaseException] = ReadTooOftenError
+    ) -> None:
+        self.name, self.arrays, self.patience, self.then = "made", arrays, patience, then
 
     def videos(self) -> frozenset[str]:
         return frozenset(self.arrays)
@@ -39,7 +48,7 @@ class Made(FeatureSource):
         if self.patience is not None:
             self.patience -= 1
             if self.patience < 0:
-                raise KeyboardInterrupt
+                raise self.then
         return self.arrays[video][start:stop]
 
 
@@ -49,7 +58,7 @@ def written(arrays: Arrays, folder: Path, dtype: str = "float32", **options: obj
 
 def interrupted(arrays: Arrays, folder: Path, after: int, dtype: str = "float32") -> None:
     with pytest.raises(KeyboardInterrupt):
-        write_store(plan_store(Made(arrays, after), "made", dtype=dtype), folder)
+        write_store(plan_store(Made(arrays, after, KeyboardInterrupt), "made", dtype=dtype), folder)
 
 
 def refused(message: str, work: Callable[[], object]) -> None:
@@ -90,7 +99,8 @@ def test_anybody_can_load_the_array_with_numpy_alone(store: Path, clips: Arrays)
     index = json.loads((store / INDEX).read_text())
     rows = np.load(store / FEATURES)
     assert (rows.shape, rows.dtype) == ((59, 3), np.float32)
-    assert (index["dtype"], index["width"], index["rows"], index["source"]) == ("float32", 3, 59, "made")
+    assert (index["dtype"], index["width"], index["rows"], index["origin"]) == ("float32", 3, 59, "made")
+    assert index["source"] == str(Path("made").resolve())
     for video, (first, count, _) in index["videos"].items():
         np.testing.assert_array_equal(rows[first : first + count], clips[video])
 
@@ -245,11 +255,15 @@ def test_a_conversion_of_something_else_is_not_gone_on_with(clips: Arrays, tmp_p
     interrupted(clips, folder, 4)
     fewer = {video: clips[video] for video in "ab"}
     renamed = plan_store(Made(clips), "made", rename=str.upper)
+    moved = plan_store(Made(clips), "elsewhere/made")
+    other = plan_store(Made(clips), "made", key="flow")
     for _ in range(2):
         refused(r"another dtype \(float32, now float16\); name another", lambda: written(clips, folder, "float16"))
-        refused(r"another source \(made, now there\)", lambda: write_store(plan_store(Made(clips), "there"), folder))
+        refused(r"another origin \(made, now there\)", lambda: write_store(plan_store(Made(clips), "there"), folder))
+        refused(r"another source \(.*made, now .*elsewhere.made\)", lambda: write_store(moved, folder))
+        refused(r"another origin \(made, now made:flow\)", lambda: write_store(other, folder))
         refused(r"another rows \(59, now 15\)", lambda: written(fewer, folder))
-        refused(r"another videos or rows; name another", lambda: write_store(renamed, folder))
+        refused(r"begun with other videos or rows; name another", lambda: write_store(renamed, folder))
         # The second round asks the same of the finished store.
         written(clips, folder)
     assert written(clips, folder) is None
@@ -310,6 +324,27 @@ def test_a_disk_that_is_too_small_is_known_before_anything_is_written(tmp_path: 
     assert list((tmp_path / "store").iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("rows", "free", "told"),
+    [
+        (59, 42, "needs 708 bytes, and the disk has 42 bytes left"),
+        (1667, 0, r"needs 20\.0 kB, and the disk has 0 bytes left"),
+        (10**6, 7_000_000, r"needs 12\.0 MB, and the disk has 7\.0 MB left"),
+        (2 * 10**8, 1_200_000_000, r"needs 2\.4 GB, and the disk has 1\.2 GB left"),
+    ],
+)
+def test_what_a_disk_lacks_is_told_in_a_unit_that_shows_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int, free: int, told: str
+) -> None:
+    class Long(Made):
+        def shape(self, video: str) -> tuple[int, int]:
+            return rows, 3
+
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+    plan = plan_store(Long({"v": np.ones((1, 3), np.float32)}), "made")
+    refused(told, lambda: write_store(plan, tmp_path / "store"))
+
+
 def test_a_folder_that_cannot_be_written_is_one_line(clips: Arrays, tmp_path: Path) -> None:
     refused(r"cannot be written \(No such file or directory\)", lambda: written(clips, tmp_path / "absent" / "store"))
 
@@ -361,7 +396,7 @@ def test_an_array_that_contradicts_the_index_is_one_line(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"schema": "nlvl feature store 0"}, 'does not say schema = "nlvl feature store 1"'),
+        ({"schema": "nlvl feature store 1"}, 'does not say schema = "nlvl feature store 2", so this is no store or'),
         ({"dtype": "int8"}, "dtype must be one of float32, float16"),
         ({"dtype": []}, "dtype must be one of float32, float16"),
         ({"width": 0}, "rows and width must be whole numbers above 0"),
@@ -369,7 +404,11 @@ def test_an_array_that_contradicts_the_index_is_one_line(
         ({"rows": 58}, "its videos have 59 rows together, but rows = 58"),
         ({"clip_s": -1}, "clip_s must be a number of seconds above 0, or null"),
         ({"clip_s": float("nan")}, "clip_s must be a number"),
-        ({"source": 3}, "source must be text"),
+        ({"origin": 3}, "origin must be what the features are called"),
+        ({"origin": ""}, "origin must be what the features are called"),
+        ({"origin": None}, "origin must be what the features are called"),
+        ({"videos": {"v" * 100: [0, 3]}}, r'video "v{57}\.\.\." must be'),
+        ({"videos": {"v" * 100: [1, 3, 1]}}, r'video "v{57}\.\.\." must have a row'),
         ({"videos": {}}, "videos must be an object with at least one video"),
         ({"videos": {"a": [0, 3]}}, r'video "a" must be \[first row, rows, crc32\]'),
         ({"videos": {"a": [0, 3.0, 1]}}, r'video "a" must be \[first row, rows, crc32\]'),
@@ -445,3 +484,151 @@ def test_progress_sees_every_video_of_every_stage(clips: Arrays, tmp_path: Path)
     plan = plan_store(Made(clips), "made", progress=progress)
     write_store(plan, tmp_path / "store", progress=progress)
     assert seen == [(what, video) for what in ("looking at headers", "converting", "verifying") for video in "abcdef"]
+
+
+@pytest.fixture
+def npy(clips: Arrays, tmp_path: Path) -> Path:
+    """A folder that a test may change."""
+    (tmp_path / "i3d_0.64").mkdir()
+    for video, values in clips.items():
+        np.save(tmp_path / "i3d_0.64" / f"{video}.npy", values)
+    return tmp_path / "i3d_0.64"
+
+
+def converted(path: Path, folder: Path, **options: object) -> Written | None:
+    return write_store(plan_store(open_features(path), str(path)), folder, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("change", ["later", "longer"])
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_source_that_has_changed_since_is_not_taken_for_the_old_one(
+    npy: Path, clips: Arrays, tmp_path: Path, change: str, finished: bool
+) -> None:
+    store = tmp_path / "store"
+    if finished:
+        converted(npy, store)
+        assert converted(npy, store) is None
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            write_store(plan_store(Made(clips, 2, KeyboardInterrupt), str(npy)), store)
+    known = (npy / "b.npy").stat()
+    # Of the same shape, type and values: what a file says of its numbers is all the same.
+    np.save(npy / "b.npy", clips["b"] if change == "later" else clips["b"].astype(np.float64))
+    later = known.st_mtime_ns + (10**9 if change == "later" else 0)
+    os.utime(npy / "b.npy", ns=(later, later))
+    refused("the source has changed since it was written or begun.*--force", lambda: converted(npy, store))
+    assert converted(npy, store, force=True) is not None
+    assert converted(npy, store) is None
+
+
+def test_what_the_system_puts_into_a_folder_is_no_change_and_no_obstacle(npy: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    store.mkdir()
+    (store / ".DS_Store").write_bytes(b"Bud1")
+    converted(npy, store)
+    for folder in (npy, store):
+        (folder / ".DS_Store").write_bytes(b"Bud1")
+        for file in list(folder.glob("*.npy")):
+            (folder / f"._{file.name}").write_bytes(b"\0\5\x16\7")
+    assert is_store(store)
+    assert open_features(store).videos() == open_features(npy).videos() == set("abcdef")
+    assert converted(npy, store) is None
+    assert converted(npy, store, force=True) is not None
+
+
+def test_a_store_that_lost_its_index_is_no_video(store: Path, tmp_path: Path) -> None:
+    (store / INDEX).unlink()
+    refused(r"holds features\.npy alone, as a store whose index\.json is absent; copy", lambda: open_features(store))
+    assert open_features(store / FEATURES).videos() == {"features"}
+    np.save(store / "other.npy", np.ones((1, 3), np.float32))
+    assert open_features(store).videos() == {"features", "other"}
+
+
+def test_two_folders_whose_names_hold_dots_are_told_apart(npy: Path) -> None:
+    other = npy.rename(npy.with_name("i3d_0.32"))
+    assert open_features(other).origin == "i3d_0.32"
+
+
+@pytest.mark.parametrize(
+    ("path", "origin"),
+    [
+        ("i3d.hdf5", "i3d"),
+        ("i3d_0.64.h5", "i3d_0.64"),
+        ("features/v.npy", "v"),
+        ("v.npz", "v"),
+        ("i3d_0.64", "i3d_0.64"),
+        ("i3d.v2", "i3d.v2"),
+        ("i3d/", "i3d"),
+    ],
+)
+def test_features_are_called_as_their_file_less_its_ending(clips: Arrays, path: str, origin: str) -> None:
+    source = Made(clips)
+    source.name = path
+    assert source.origin == origin
+
+
+def test_a_folder_keeps_its_ending_and_one_named_by_dots_has_its_own_name(
+    npy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = npy.rename(npy.with_name("i3d.npy"))
+    assert open_features(folder).origin == "i3d.npy"
+    monkeypatch.chdir(folder)
+    assert open_features(Path(".")).origin == "i3d.npy"
+    (folder / "inner").mkdir()
+    monkeypatch.chdir(folder / "inner")
+    assert open_features(Path("..")).origin == "i3d.npy"
+
+
+def test_a_store_of_a_store_is_called_as_the_first_source(npy: Path, tmp_path: Path) -> None:
+    for path, folder in ((npy, "first"), (tmp_path / "first", "second"), (tmp_path / "second", "third")):
+        converted(path, tmp_path / folder)
+    assert open_features(tmp_path / "third").origin == "i3d_0.64"
+
+
+def test_a_link_gives_its_own_name(npy: Path, tmp_path: Path) -> None:
+    (tmp_path / "slowfast").symlink_to(npy)
+    converted(tmp_path / "slowfast", tmp_path / "store")
+    assert open_features(tmp_path / "store").origin == open_features(tmp_path / "slowfast").origin == "slowfast"
+    assert json.loads((tmp_path / "store" / INDEX).read_text())["source"] == str(npy.resolve())
+
+
+def test_the_seconds_of_a_row_can_be_said_later_and_not_changed(clips: Arrays, tmp_path: Path) -> None:
+    folder = tmp_path / "store"
+
+    def stated(clip_s: float, patience: int | None = None) -> Written | None:
+        return write_store(plan_store(Made(clips, patience), "made", clip_s=clip_s), folder)
+
+    interrupted(clips, folder, 2)
+    done = stated(0.5)
+    assert done is not None
+    assert done.resumed == 2
+    whole = content(folder)
+    written(clips, folder, force=True)
+    assert content(folder) != whole
+    assert stated(0.5, 0) is None
+    assert content(folder) == whole
+    source = open_features(folder)
+    assert isinstance(source, StoreFeatures)
+    assert source.clip_s == 0.5
+    refused(r"another clip_s \(0\.5, now 2\)", lambda: stated(2))
+
+
+def test_a_second_conversion_is_refused_while_the_first_is_at_work(clips: Arrays, tmp_path: Path) -> None:
+    pytest.importorskip("fcntl", reason="this system has no locks that end with their program")
+    folder = tmp_path / "store"
+    told: list[str] = []
+
+    class Contended(Made):
+        def read(self, video: str, start: int = 0, stop: int | None = None) -> NDArray[np.float32]:
+            for force in (False, True):
+                with pytest.raises(DataError) as caught:
+                    written(clips, folder, force=force)
+                told.append(str(caught.value))
+            return super().read(video, start, stop)
+
+    assert write_store(plan_store(Contended(clips), "made"), folder) is not None
+    assert len(told) == 2 * 2 * len(clips)
+    assert set(told) == {
+        f"{folder}: is being written by another program; wait until that has ended, or name another folder"
+    }
+    assert written(clips, folder) is None

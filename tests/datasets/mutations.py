@@ -244,7 +244,7 @@ PREDICTION: Final = Form(
         ("pred_relevant_windows", 1, 0): "number",
         ("pred_relevant_windows", 1, 1): "number",
         ("pred_relevant_windows", 1, 2): "number",
-        ("pred_saliency_scores",): "full list",
+        ("pred_saliency_scores",): "list",
         ("pred_saliency_scores", 5): "number",
     },
 )

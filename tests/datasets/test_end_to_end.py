@@ -21,6 +21,7 @@ layers = 1
 heads = 2
 ffn = 16
 saliency = "labels"
+endpoints = false
 [target]
 name = "spans"
 proposals = 4

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import attrs
 import numpy as np
 import pytest
 import torch
 
 from framework.core.structures import Condition, Index, Rows
 from framework.data import Query
-from framework.engine.data import ratings_of
+from framework.engine.data import rated_of
 from framework.engine.highlights import Rated, saliency_of
 from framework.metrics import QVHighlights, QVHighlightsOptions, Rank, RankOptions
 
@@ -54,10 +55,26 @@ def rated_query(qid: int, ratings: tuple[tuple[int, ...], ...] | None) -> Query:
 def test_ratings_stand_at_their_clips_and_clips_nobody_saw_have_none() -> None:
     dataset = SimpleNamespace(rated_clip_s=2.0)
     queries = [rated_query(1, ((1, 2, 3), (4, 4, 1))), rated_query(2, None)]
-    found = ratings_of(dataset, queries)
-    assert list(found) == [1]
-    assert found[1].tolist() == [[0, 0, 0], [1, 2, 3], [0, 0, 0], [4, 4, 1]]
-    assert ratings_of(SimpleNamespace(rated_clip_s=None), queries) == {}
+    found = rated_of(dataset, queries)
+    assert found is not None
+    assert list(found.ratings) == [1]
+    assert found.ratings[1].tolist() == [[0, 0, 0], [1, 2, 3], [0, 0, 0], [4, 4, 1]]
+    assert rated_of(SimpleNamespace(rated_clip_s=None), queries) is None
+
+
+def test_a_video_shorter_than_a_clip_has_none_to_rate() -> None:
+    short = attrs.evolve(rated_query(3, ((1, 2, 3), (4, 4, 1))), duration=1.3)
+    found = rated_of(SimpleNamespace(rated_clip_s=2.0), [short])
+    assert found is not None
+    assert found.ratings == {}
+    answers, batch = asked([[1.0]], [1], [1.3], [1.3])
+    assert [x.tolist() for _, x in saliency_of(answers, batch, 2.0)] == [[]]
+
+
+def test_a_rated_query_whose_features_end_before_its_first_clip_scores_as_zeros() -> None:
+    rated = Rated(2.0, {1: np.array([[0, 0, 0], [4, 4, 4]])})
+    rule = QVHighlights(QVHighlightsOptions())
+    assert rated.score(rule, {1: np.array([])}) == rated.score(rule, {1: np.zeros(2)})
 
 
 def test_highlights_are_scored_where_the_rule_the_data_and_the_method_have_them() -> None:

@@ -123,7 +123,7 @@ def test_resuming_on_other_data_is_refused(
     for key in ("fingerprint", "features", "text"):
         changed = {"status": "interrupted", "data": manifest["data"] | {key: "other"}}
         (folder / "manifest.json").write_text(json.dumps(manifest | changed))
-        with pytest.raises(CheckpointError, match=f"the data have changed since this run began, in {key}: "):
+        with pytest.raises(CheckpointError, match=f"the data have changed since this run began: {key}"):
             execute_in(folder, recipe, registry, narrator, resume=True)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import attrs
 import pytest
 import torch
 
@@ -114,3 +115,19 @@ def test_numbers_of_proposals_that_cannot_be_are_one_clear_line(override: str, l
 def test_what_does_not_fit_together_is_refused_before_anything_is_trained(name: str, override: str, words: str):
     with pytest.raises(RecipeError, match=words):
         method(name, override)
+
+
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [
+        ("diffusionvmr_charades_small", "encoder.endpoints=true"),
+        ("momentdiff_charades_small", "encoder.endpoints=true"),
+        ("diffusionvg_charades_small", "encoder.endpoints=true"),
+    ],
+)
+def test_time_positions_are_added_once(name: str, option: str):
+    inputs = attrs.evolve(tiny.INPUTS_OF_IDS, positions=True)
+    recipe = load_recipe(FOLDER / f"{name}.toml", [option])
+    with pytest.raises(RecipeError, match=r"endpoints = true: \[data\] positions adds the same two columns"):
+        assemble(recipe, inputs)
+    assemble(load_recipe(FOLDER / f"{name}.toml", [option.replace("true", "false")]), inputs)

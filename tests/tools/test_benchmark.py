@@ -69,6 +69,31 @@ def test_the_scores_by_query_are_those_of_the_rules(tool: ModuleType) -> None:
     assert listed.ours() != suppressed.ours()
 
 
+def test_the_loop_computes_an_overlap_once_for_all_thresholds(
+    tool: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_loop = sys.modules[tool.scoring.__module__].by_loop
+    asked: list[tuple[float, ...]] = []
+    overlap = by_loop.overlap
+
+    def counted(one: list[float], other: list[float]) -> float:
+        asked.append((*one, *other))
+        return float(overlap(one, other))
+
+    monkeypatch.setattr(by_loop, "overlap", counted)
+    moments, truths = [[0.0, 9.0, 0.2], [1.0, 4.0, 0.7], [20.0, 22.0, 0.1]], [[0.0, 5.0], [20.0, 29.0]]
+    assert by_loop.qvhighlights({7: moments}, {7: truths})["mAP@0.5"] == 50
+    # Once for all lengths and once for the short ones, which both truths are; the first moment once more, for R1.
+    assert {pair: asked.count(pair) for pair in asked} == {
+        (*moment, *truth): 4 if moment is moments[0] else 2 for moment in moments for truth in truths
+    }
+
+
+def test_what_a_line_compares_is_said_in_it(tool: ModuleType) -> None:
+    assert all(pair.case.endswith("against our own loop") for pair in tool.scoring(queries=2, sentences=2))
+    assert all(pair.case.endswith("files in memory, not scaled") for pair in tool.features(i3d=1, slowfast=1))
+
+
 def test_features_are_read_alike_from_both_kinds_of_files(tool: ModuleType) -> None:
     for pair in tool.features(i3d=3, slowfast=2):
         assert pair.ours()["batch"].any()

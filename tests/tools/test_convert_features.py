@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -18,6 +19,7 @@ import pytest
 from numpy.typing import NDArray
 
 from framework.data.features import open_features
+from framework.data.store import StoreFeatures
 
 TOOL = Path(__file__).parents[2] / "tools" / "convert_features.py"
 Capture = pytest.CaptureFixture[str]
@@ -105,14 +107,33 @@ def test_float16_tells_its_largest_error(tool: ModuleType, source: Path, tmp_pat
     assert "25 rows of 4 float16 numbers, verified, at most 0.0" in capsys.readouterr().out
 
 
-def test_an_array_of_another_name_is_asked_for_by_it(tool: ModuleType, tmp_path: Path) -> None:
+def test_an_array_of_another_name_is_asked_for_by_it(tool: ModuleType, tmp_path: Path, capsys: Capture) -> None:
     (tmp_path / "text").mkdir()
     words = np.ones((3, 2), dtype=np.float16)
-    np.savez(tmp_path / "text" / "qid7.npz", last_hidden_state=words, pooler_output=words[0])
-    arguments = [str(tmp_path / "text"), str(tmp_path / "store")]
+    np.savez(tmp_path / "text" / "qid7.npz", last_hidden_state=words, embeddings=2 * words)
+    store = tmp_path / "store"
+    arguments = [str(tmp_path / "text"), str(store)]
     assert tool.main(arguments) == 2
     assert tool.main([*arguments, "--key", "last_hidden_state"]) == 0
-    holds(tmp_path / "store", {"qid7": words.astype(np.float32)})
+    holds(store, {"qid7": words.astype(np.float32)})
+    assert open_features(store).origin == "text:last_hidden_state"
+    capsys.readouterr()
+    refused(capsys, tool.main([*arguments, "--key", "embeddings"]), "another origin", "now text:embeddings", "--force")
+    assert tool.main([*arguments, "--key", "embeddings", "--force"]) == 0
+    holds(store, {"qid7": 2 * words.astype(np.float32)})
+    assert open_features(store).origin == "text:embeddings"
+    refused(capsys, tool.main([str(store), str(tmp_path / "other"), "--key", "rgb"]), "--key rgb: ", "is a store")
+
+
+def test_the_name_of_an_array_is_part_of_what_makes_two_conversions_equal(
+    tool: ModuleType, source: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    arguments = [str(source), str(tmp_path / "store")]
+    assert tool.main([*arguments, "--key", "features"]) == 0
+    for other in ([], ["--key", "other"]):
+        capsys.readouterr()
+        refused(capsys, tool.main([*arguments, *other]), "c3d:features, now c3d", "--force")
+    assert tool.main([*arguments, "--key", "features"]) == 0
 
 
 def test_wanted_videos_alone_are_converted_and_their_names_may_lose_an_extension(
@@ -130,18 +151,26 @@ def test_wanted_videos_alone_are_converted_and_their_names_may_lose_an_extension
     refused(capsys, tool.main([*arguments[:3], str(tmp_path / "absent.txt")]), "absent.txt: cannot be read")
 
 
-def test_ctrl_c_leaves_what_is_done_and_says_so(
-    tool: ModuleType, source: Path, arrays: Arrays, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@contextmanager
+def stopped_after(tool: ModuleType, count: int, of: str) -> Iterator[None]:
+    """Press Ctrl-C once so many videos have passed a stage."""
+
     def stopped(videos: list[str], what: str, **_: object) -> Iterator[str]:
         for number, video in enumerate(videos):
-            if what == "converting" and number == 2:
+            if what == of and number == count:
                 signal.raise_signal(signal.SIGINT)
             yield video
 
-    arguments = [str(source), str(tmp_path / "store")]
-    with monkeypatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tool, "track", stopped)
+        yield
+
+
+def test_ctrl_c_leaves_what_is_done_and_says_so(
+    tool: ModuleType, source: Path, arrays: Arrays, tmp_path: Path, capsys: Capture
+) -> None:
+    arguments = [str(source), str(tmp_path / "store")]
+    with stopped_after(tool, 2, "converting"):
         assert tool.main(arguments) == 130
     assert capsys.readouterr().err == "stopped; run the same command again to go on\n"
     refused(capsys, tool.main([str(tmp_path / "store"), "--verify"]), "is not finished", "convert_features.py")
@@ -150,12 +179,66 @@ def test_ctrl_c_leaves_what_is_done_and_says_so(
     holds(tmp_path / "store", arrays)
 
 
+def test_what_ctrl_c_says_leads_on_where_force_would_begin_anew(
+    tool: ModuleType, source: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    arguments = [str(source), str(tmp_path / "store")]
+    with stopped_after(tool, 2, "converting"):
+        assert tool.main([*arguments, "--force"]) == 130
+    assert capsys.readouterr().err == "stopped; run it again without --force to go on\n"
+    refused(capsys, tool.main([str(tmp_path / "store"), "--verify"]), "run tools/convert", "without --force")
+    assert tool.main(arguments) == 0
+    assert "5 videos, 2 of them before" in capsys.readouterr().out
+    with stopped_after(tool, 2, "verifying"):
+        assert tool.main([str(tmp_path / "store"), "--verify"]) == 130
+    assert capsys.readouterr().err == "stopped\n"
+
+
+def test_a_changed_source_is_converted_where_that_is_forced(
+    tool: ModuleType, source: Path, arrays: Arrays, tmp_path: Path, capsys: Capture
+) -> None:
+    arguments = [str(source), str(tmp_path / "store")]
+    assert tool.main(arguments) == 0
+    with h5py.File(source, "r+") as file:
+        file["v1.avi"][...] = arrays["v1.avi"] + 1
+    known = source.stat().st_mtime_ns
+    os.utime(source, ns=(known + 10**9, known + 10**9))
+    refused(capsys, tool.main(arguments), "the source has changed since", "--force")
+    assert tool.main([*arguments, "--force"]) == 0
+    holds(tmp_path / "store", {**arrays, "v1.avi": arrays["v1.avi"] + 1})
+
+
+def test_the_seconds_of_a_row_can_be_said_later(
+    tool: ModuleType, source: Path, arrays: Arrays, tmp_path: Path, capsys: Capture
+) -> None:
+    arguments = [str(source), str(tmp_path / "store")]
+    assert tool.main(arguments) == 0
+    rows = (tmp_path / "store" / "features.npy").stat().st_mtime_ns
+    capsys.readouterr()
+    assert tool.main([*arguments, "--clip-s", "0.64"]) == 0
+    assert "was made of this source before, its rows are 0.64 s apart; nothing was conv" in capsys.readouterr().out
+    assert (tmp_path / "store" / "features.npy").stat().st_mtime_ns == rows
+    found = open_features(tmp_path / "store")
+    assert isinstance(found, StoreFeatures)
+    assert found.clip_s == 0.64
+    holds(tmp_path / "store", arrays)
+    refused(capsys, tool.main([*arguments, "--clip-s", "1"]), "another clip_s (0.64, now 1.0)", "--force")
+
+
+def test_a_store_is_called_as_the_user_calls_the_source(tool: ModuleType, source: Path, tmp_path: Path) -> None:
+    source.rename(tmp_path / "blob")
+    source.symlink_to(tmp_path / "blob")
+    assert tool.main([str(source), str(tmp_path / "first")]) == 0
+    assert tool.main([str(tmp_path / "first"), str(tmp_path / "second")]) == 0
+    assert open_features(tmp_path / "second").origin == "c3d"
+
+
 def test_a_finished_store_is_left_alone_unless_forced(
     tool: ModuleType, source: Path, tmp_path: Path, capsys: Capture
 ) -> None:
     arguments = [str(source), str(tmp_path / "store")]
     assert tool.main(arguments) == tool.main(arguments) == 0
-    assert "nothing was done; --force converts it again" in capsys.readouterr().out
+    assert "made of this source before; nothing was converted, --force converts it again" in capsys.readouterr().out
     refused(capsys, tool.main([*arguments, "--dtype", "float16"]), "another dtype (float32, now float16)", "--force")
     assert tool.main([*arguments, "--dtype", "float16", "--force"]) == 0
 
@@ -204,3 +287,14 @@ def test_videos_of_different_widths_are_refused(
 def test_an_empty_source_is_refused(tool: ModuleType, tmp_path: Path, capsys: Capture) -> None:
     h5py.File(tmp_path / "empty.hdf5", "w").close()
     refused(capsys, tool.main([str(tmp_path / "empty.hdf5"), str(tmp_path / "store")]), "holds no video")
+
+
+def test_an_array_that_was_asked_for_by_name_is_that_one_or_none(
+    tool: ModuleType, tmp_path: Path, capsys: Capture
+) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    np.savez(source / "v.npz", pooled=np.ones((2, 3), np.float32))
+    assert tool.main([str(source), str(tmp_path / "any")]) == 0
+    capsys.readouterr()
+    refused(capsys, tool.main([str(source), str(tmp_path / "named"), "--key", "tokens"]), "pooled", "tokens")

@@ -1,5 +1,6 @@
 """Scoring rules written query by query, threshold by threshold and moment by moment: slow, and plainly the definitions.
 
+They are this project's own, not the field's programs; like those, they compute each overlap once for all thresholds.
 Arguments and results are those of ``framework.metrics``; moments are lists of [start, end] or [start, end, score].
 """
 
@@ -55,13 +56,24 @@ def rank(
 
 def average_precision(moments: Moments, truth: Moments, threshold: float, first: int | None = None) -> float:
     """Average precision of one query at one IoU, as a share."""
+    return area(ranked_overlaps(moments[:first], truth), threshold)
+
+
+def ranked_overlaps(moments: Moments, truth: Moments) -> list[list[float]]:
+    """IoU of each moment, best first, with each of the truth."""
+    ranked = sorted(moments, key=lambda moment: -sum(moment[2:]))
+    return [[overlap(moment, each) for each in truth] for moment in ranked]
+
+
+def area(ious: Sequence[Sequence[float]], threshold: float) -> float:
+    """Average precision of one query by the overlaps of its moments."""
     taken: set[int] = set()
     curve = [(0.0, 0.0)]
-    for count, moment in enumerate(sorted(moments[:first], key=lambda moment: -sum(moment[2:])), 1):
-        free = [(overlap(moment, each), at) for at, each in enumerate(truth) if at not in taken]
+    for count, own in enumerate(ious, 1):
+        free = [(iou, at) for at, iou in enumerate(own) if at not in taken]
         if free and max(free)[0] >= threshold:
             taken.add(max(free)[1])
-        curve.append((len(taken) / len(truth), len(taken) / count))
+        curve.append((len(taken) / len(own), len(taken) / count))
     return sum(
         (curve[at][0] - curve[at - 1][0]) * max(precision for _, precision in curve[at:]) for at in range(1, len(curve))
     )
@@ -76,7 +88,8 @@ def qvhighlights(predictions: Lists, truths: Lists) -> dict[str, float]:
             if not truth:
                 continue
             best = max((overlap(moment, each) for moment in moments[:1] for each in truth), default=0.0)
-            precisions = [average_precision(moments, truth, threshold, first=10) for threshold in THRESHOLDS]
+            ious = ranked_overlaps(moments[:10], truth)
+            precisions = [area(ious, threshold) for threshold in THRESHOLDS]
             for threshold, precision in zip(THRESHOLDS, precisions, strict=True):
                 values.setdefault(f"R1@{threshold:g}{suffix}", []).append(best >= threshold)
                 values.setdefault(f"mAP@{threshold:g}{suffix}", []).append(precision)

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
-import multiprocessing.queues
 import os
 import pickle
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,6 +24,7 @@ from framework.data.store_writing import Written, plan_store, write_store
 from framework.errors import DataError
 
 Arrays = dict[str, NDArray[np.float32]]
+ROOT = Path(__file__).parents[2]
 
 
 class ReadTooOftenError(Exception):
@@ -136,33 +137,29 @@ def test_a_store_beside_another_source_is_kept_like_any(store: Path, clips: Arra
         np.testing.assert_array_equal(videos.read("b", 1, 3), np.tile(clips["b"][1:3], 2))
 
 
-Answers = multiprocessing.queues.SimpleQueue[list[float]]
+ELSEWHERE = """
+import json, os, pickle, sys
+
+source = pickle.loads(open(sys.argv[1], "rb").read())
+print(json.dumps(source.read("b", 4, 5)[0].tolist()), flush=True)
+if os.fork() == 0:
+    print(json.dumps(source.read("b", 4, 5)[0].tolist()), flush=True)
+    os._exit(0)
+os.wait()
+"""
 
 
-def _read(source: FeatureSource, answers: Answers) -> None:
-    answers.put(source.read("b", 4, 5)[0].tolist())
-
-
-def _read_and_fork(source: FeatureSource, answers: Answers) -> None:
-    _read(source, answers)
-    fork = multiprocessing.get_context("fork").Process(target=_read, args=(source, answers))
-    fork.start()
-    fork.join()
-
-
-def test_a_store_works_in_another_process_pickled_and_forked(store: Path, clips: Arrays) -> None:
+def test_a_store_works_in_another_process_pickled_and_forked(store: Path, clips: Arrays, tmp_path: Path) -> None:
     source = open_features(store)
     source.read("a")
     sent = pickle.dumps(source)
     assert len(sent) < 2000
     np.testing.assert_array_equal(pickle.loads(sent).read("b"), clips["b"])
-    # The first child is spawned, which pickles the source: a fork of this process would inherit other tests' threads.
-    context = multiprocessing.get_context("spawn")
-    answers = context.SimpleQueue()
-    child = context.Process(target=_read_and_fork, args=(source, answers))
-    child.start()
-    child.join()
-    assert [answers.get(), answers.get()] == [clips["b"][4].tolist()] * 2
+    (tmp_path / "sent").write_bytes(sent)
+    # A program of its own: a fork of this one would inherit other tests' threads.
+    command = [sys.executable, "-c", ELSEWHERE, str(tmp_path / "sent")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
+    assert [json.loads(line) for line in done.stdout.splitlines()] == [clips["b"][4].tolist()] * 2
 
 
 def test_float16_is_read_as_float32_and_its_largest_error_is_told(tmp_path: Path) -> None:
